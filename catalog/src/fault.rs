@@ -1,0 +1,145 @@
+//! The one error that leaves the process, and the list of all its codes.
+
+use std::fmt;
+
+/// Whose doing a fault is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The caller asked for something that cannot be.
+    Caller,
+    /// A metastore (or the way to it) failed.
+    Metastore,
+    /// This machine (disk, memory, ports) failed.
+    Machine,
+    /// skep itself: a bug.
+    Skep,
+}
+
+impl Blame {
+    /// Lower-case word, as shown in SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Metastore => "metastore",
+            Self::Machine => "machine",
+            Self::Skep => "skep",
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($code:ident, $blame:ident, $retry:literal, $meaning:literal, $fix:literal;)*) => {
+        /// Stable error codes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(non_camel_case_types, missing_docs)]
+        pub enum Code { $($code),* }
+
+        impl Code {
+            /// Every code, in the order of the declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$code),*];
+            /// The code as users see it.
+            pub fn as_str(self) -> &'static str { match self { $(Self::$code => stringify!($code)),* } }
+            /// Whose doing it is.
+            pub fn blame(self) -> Blame { match self { $(Self::$code => Blame::$blame),* } }
+            /// Whether the same request may go through later.
+            pub fn is_retryable(self) -> bool { match self { $(Self::$code => $retry),* } }
+            /// What it means, one sentence.
+            pub fn meaning(self) -> &'static str { match self { $(Self::$code => $meaning),* } }
+            /// What usually helps, one sentence.
+            pub fn fix(self) -> &'static str { match self { $(Self::$code => $fix),* } }
+        }
+    };
+}
+
+codes! {
+    METASTORE_UNREACHABLE, Metastore, true, "No endpoint of the metastore accepted a connection.", "Check that the metastore runs and that host, port and firewall are right.";
+    METASTORE_SLOW, Metastore, true, "The metastore did not answer within the deadline.", "Look at the metastore's load, or raise request_timeout_ms.";
+    METASTORE_CLOSED, Metastore, true, "The metastore closed the connection in the middle of a call.", "Check the metastore's log; a wrong transport (framed, compact, TLS, SASL) shows like this too.";
+    METASTORE_MALFORMED, Metastore, false, "The metastore answered bytes that are not a valid reply.", "Check that the URI names a Hive Metastore's Thrift port and that framed, compact and tls fit it.";
+    METASTORE_REFUSED, Metastore, false, "The metastore refused the caller.", "Check the user and the metastore's authorisation settings.";
+    METASTORE_ERROR, Metastore, true, "The metastore answered with an error of its own.", "Read the message; the metastore's log says more.";
+    METASTORE_METHOD_MISSING, Metastore, false, "The metastore does not have the method.", "Nothing to do: sync.coverage shows what is not mirrored because of it.";
+    METASTORE_NOT_FOUND, Metastore, false, "The object does not exist in the metastore.", "It was dropped or renamed in the meantime; the next pass settles it.";
+    METASTORE_EVENTS_LOST, Metastore, true, "The metastore trimmed its notification log before it was read.", "Nothing to do: every object is read again. Raise hive.metastore.event.db.listener.timetolive to avoid it.";
+    METASTORE_UNKNOWN, Caller, false, "No metastore has this name.", "Look into federation.metastores for the names.";
+    STORE_LOCKED, Machine, true, "Another process holds the store.", "Stop the other process, or give this one its own data_dir.";
+    STORE_FULL, Machine, true, "The disk of the store is full.", "Free space on the volume of data_dir; skep goes on by itself.";
+    STORE_DAMAGED, Machine, false, "The store holds bytes that cannot be read.", "skep rebuilds the mirror from the metastores; check the disk.";
+    STORE_FORMAT, Machine, false, "The store was written by a newer skep.", "Use that version, or remove data_dir and mirror again.";
+    STORE_IO, Machine, true, "Reading or writing the store failed.", "Check the volume of data_dir.";
+    CONFIG_UNREADABLE, Caller, false, "The config file cannot be read.", "Check path and permissions.";
+    CONFIG_INVALID, Caller, false, "The config file holds something that is not valid.", "Correct the named key; `skep config example` prints a documented file.";
+    PORT_TAKEN, Machine, true, "The address to listen on is taken.", "Stop what listens there, or change the listen option.";
+    SQL_TOO_LONG, Caller, false, "The statement's text is longer than allowed.", "Shorten it to at most 64 KiB.";
+    SQL_TOO_COMPLEX, Caller, false, "The statement has too many or too deeply nested parts.", "Split it; at most 5,000 nodes and depth 200.";
+    SQL_SYNTAX, Caller, false, "The statement cannot be parsed.", "Correct the text at the named place.";
+    SQL_INVALID, Caller, false, "The statement names something that does not exist, or types that do not fit.", "Follow the suggestion in the message; docs.tables and docs.columns list what exists.";
+    SQL_READ_ONLY, Caller, false, "The statement would change something.", "The tables of skep are read-only.";
+    SQL_FORBIDDEN, Caller, false, "The function or statement is not allowed because its cost cannot be bounded.", "Use another formulation.";
+    SQL_TIMEOUT, Caller, true, "The statement ran longer than statement_timeout_ms.", "Narrow it down by metastore_name, database_name and table_name, or raise the limit.";
+    SQL_MEMORY, Caller, true, "The statement needs more memory than memory_pool_bytes.", "Narrow it down, or raise the limit.";
+    SQL_TOO_MANY_ROWS, Caller, false, "The result has more rows than result_rows_max.", "Add LIMIT or a filter, or raise the limit.";
+    SQL_BUSY, Machine, true, "Too many statements are being planned or run.", "Try again in a moment.";
+    SQL_CANCELLED, Caller, false, "The statement was cancelled.", "Nothing to do.";
+    SQL_FAILED, Caller, false, "The statement failed while it ran.", "Read the message.";
+    INTERNAL, Skep, false, "A bug in skep.", "Please report it with the message.";
+}
+
+/// What happened, why, and how to fix it.
+///
+/// `Display` gives `CODE: what: why. Fix: ...` on one line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// Stable code.
+    pub code: Code,
+    /// What did not work, naming the subject ("metastore dc1: get_table").
+    pub what: String,
+    /// The cause, with limits and actual values.
+    pub why: String,
+    /// What helps, when it is more exact than [`Code::fix`].
+    pub fix: Option<String>,
+}
+
+impl Fault {
+    /// A fault with the code's own advice.
+    pub fn new(code: Code, what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { code, what: what.into(), why: why.into(), fix: None }
+    }
+
+    /// The same with better advice.
+    pub fn with_fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    /// A bug in skep.
+    pub fn internal(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::new(Code::INTERNAL, what, why)
+    }
+
+    /// The advice to show.
+    pub fn fix(&self) -> &str {
+        self.fix.as_deref().unwrap_or_else(|| self.code.fix())
+    }
+
+    /// `what: why` without code and advice: the `error_message` of tables.
+    pub fn message(&self) -> String {
+        format!("{}: {}", self.what, self.why)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one_line = |text: &str| text.replace(['\n', '\r'], " ");
+        write!(
+            f,
+            "{}: {}: {}. Fix: {}",
+            self.code.as_str(),
+            one_line(&self.what),
+            one_line(self.why.trim_end_matches('.')),
+            one_line(self.fix())
+        )
+    }
+}
+
+impl std::error::Error for Fault {}

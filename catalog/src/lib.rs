@@ -1,0 +1,22 @@
+//! The catalog: what skep knows, how it decides, and how it keeps it.
+//!
+//! Map of the crate, in the direction that data flows:
+//! - [`ports`]: the traits that the outside implements ([`ports::Source`] reads a metastore,
+//!   [`ports::Decoder`] turns kept wire bytes into model values, [`ports::Clock`] tells the time);
+//! - [`model`]: names, ids and objects, free of any wire format;
+//! - [`mirror`]: decides what to read, when, and turns what was read into [`change::Change`]s;
+//! - [`change`]: the one vocabulary of everything that can happen to the mirror;
+//! - [`store`]: applies changes atomically and durably (sled), heals itself on open;
+//! - [`snapshot`]: the immutable view that every reader works on.
+//!
+//! Deliberately absent: sockets, SQL, Arrow, Thrift, and clocks read directly. Objects keep the
+//! bytes that their metastore sent; only a [`ports::Decoder`] knows how to read them.
+
+pub mod change;
+pub mod fault;
+pub mod limits;
+pub mod mirror;
+pub mod model;
+pub mod ports;
+pub mod snapshot;
+pub mod store;
