@@ -1,6 +1,7 @@
 //! Decides what to read from a metastore and when, and turns what was read into changes.
 
 pub mod digest;
+pub mod volatile;
 
 use std::sync::Arc;
 
