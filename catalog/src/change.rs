@@ -60,8 +60,8 @@ pub struct FollowStatus {
     pub state: FollowState,
     /// Newest event id of the metastore.
     pub head_event_id: Option<i64>,
-    /// Time between the newest event not applied yet and now, in ms; 0 when none is waiting;
-    /// with polling the age of the last complete pass.
+    /// Age of the oldest event not applied yet, in ms; 0 when none is waiting; with polling the
+    /// age of the last complete pass.
     pub lag_ms: Option<i64>,
     /// When the next run begins, in microseconds since 1970.
     pub next_run_at: Option<i64>,
@@ -174,7 +174,8 @@ pub enum Change {
     /// A table exists, so. Its partitions stay.
     PutTable(TableName, Item<Table>),
     /// A table has a new name; id, partitions and details stay. An object that already has the
-    /// new name is dropped first.
+    /// new name is dropped first. Skipped as a whole when nothing has the old name (events are
+    /// replayed over newer reads).
     RenameTable {
         /// Old name.
         from: TableName,
@@ -196,9 +197,11 @@ pub enum Change {
     /// All events up to this id are included.
     SetPosition(i64),
     /// A mark of the run under way, so that it resumes after a crash: this database is read
-    /// completely. Forgotten when a run of another id writes.
+    /// completely. Marks of another run are forgotten by the first mark of this one, and by
+    /// nothing else.
     MarkDatabaseDone(u64, DatabaseName),
-    /// A run began, went on or ended.
+    /// A run began, went on or ended; the run of the same id is replaced. The first one that ends
+    /// as `done` or `partial` sets `mirrored_at` of the metastore.
     PutRun(Run),
     /// Changes to show in `sync.events`.
     AddEvents(Vec<EventRow>),
