@@ -8,13 +8,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::change::Stamp;
 use crate::fault::Fault;
 use crate::model::{
     CatalogId, CatalogObject, Column, Database, DatabaseId, Function, Item, MetastoreId, Partition,
     Privilege, Table, TableDetails, TableId,
 };
-use crate::store::Loader;
+use crate::store::{Collection, Loader};
 
 /// Where a metastore is and how it is followed, as declared.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +110,7 @@ pub struct MetastoreView {
     pub catalogs: Vec<Arc<CatalogView>>,
     /// Rises when the grants change.
     pub privileges_generation: u64,
+    pub(crate) privileges: Arc<Collection>,
 }
 
 /// A catalog of a metastore.
@@ -119,8 +122,12 @@ pub struct CatalogView {
     pub name: Arc<str>,
     /// Decoded.
     pub object: CatalogObject,
+    /// As the metastore sent it.
+    pub raw: Bytes,
     /// When read.
     pub stamp: Stamp,
+    /// When the catalog itself last differed, microseconds since 1970.
+    pub changed_at: i64,
     /// Sorted by name.
     pub databases: Vec<Arc<DatabaseView>>,
 }
@@ -138,6 +145,8 @@ pub struct DatabaseView {
     pub name: Arc<str>,
     /// Decoded.
     pub object: Database,
+    /// As the metastore sent it.
+    pub raw: Bytes,
     /// When the database itself was read.
     pub stamp: Stamp,
     /// When the database itself last differed, microseconds since 1970.
@@ -156,6 +165,9 @@ pub struct DatabaseView {
     pub totals: Totals,
     /// Sorted by name.
     pub tables: Vec<Arc<TableView>>,
+    pub(crate) table_items: Arc<Collection>,
+    pub(crate) functions: Arc<Collection>,
+    pub(crate) details: Arc<Collection>,
 }
 
 /// A table or view: what stays in memory of it.
@@ -177,11 +189,11 @@ pub struct TableView {
     pub partitions_digest: u64,
     /// Rises when the table itself changes.
     pub generation: u64,
-    /// Rises when partitions change.
+    /// Rises when partitions change or are read again (their stamps move on).
     pub partitions_generation: u64,
     /// Over partitions.
     pub totals: Totals,
-    pub(crate) partitions: Arc<crate::store::PartitionIndex>,
+    pub(crate) partitions: Arc<Collection>,
 }
 
 /// The fields of a table that stay in memory. Repeated texts (formats, owners) are shared.

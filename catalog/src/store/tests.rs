@@ -1,0 +1,63 @@
+//! What the catalog promises, seen from outside.
+
+#![allow(clippy::unwrap_used)]
+
+use super::testing::*;
+use crate::change::Change;
+use crate::model::*;
+
+fn sample(rows: i64) -> Vec<Change> {
+    vec![
+        Change::PutCatalog(catalog(DEFAULT_CATALOG)),
+        Change::PutDatabase(db("sales"), database("sales", "d")),
+        Change::PutTable(db("sales").table("orders"), table("orders", 5, true)),
+        Change::PutPartitions(
+            db("sales").table("orders"),
+            (0..1500).map(|i| partition("orders", &format!("{i:05}"), i + rows)).collect(),
+        ),
+        Change::SetTableDetails(db("sales").table("orders"), details(3)),
+        Change::SetFunctions(db("sales"), vec![function("f", "org.F")]),
+        Change::SetPrivileges(vec![privilege("bob", "SELECT")]),
+    ]
+}
+
+#[test]
+fn what_was_put_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = open(folder.path());
+    let id = catalog.declare(&[settings("dc1")]).unwrap()[0];
+    let applied = catalog.apply(origin(id, 7), sample(1)).unwrap();
+    assert_eq!((applied.created_count, applied.unchanged_count), (1506, 0));
+    let snapshot = catalog.snapshot();
+    let metastore = snapshot.metastore("dc1").unwrap();
+    let database = metastore.database(DEFAULT_CATALOG, "sales").unwrap();
+    let view = database.table("orders").unwrap();
+    assert_eq!(view.totals.partition_count, 1500);
+    assert_eq!(database.totals, view.totals);
+    let summaries = snapshot.chunk_summaries(view);
+    let mut names = Vec::new();
+    for (index, summary) in summaries.iter().enumerate() {
+        let chunk = snapshot.load_chunk(view, index).unwrap();
+        let whole = snapshot.load_partitions(view, index).unwrap();
+        assert_eq!(chunk.names[0], summary.name_min);
+        assert_eq!(summary.totals.partition_count, chunk.names.len() as u64);
+        for (name, (whole_name, item)) in chunk.names.iter().zip(&whole) {
+            assert_eq!(name.as_ref(), whole_name);
+            assert_eq!(name.as_ref(), format!("ds={}", item.value.values[0]));
+        }
+        names.extend(chunk.names);
+    }
+    assert_eq!(names.len(), 1500);
+    assert!(names.is_sorted());
+    assert_eq!(snapshot.load_tables(database).unwrap()[0].1, table("orders", 5, true));
+    assert_eq!(snapshot.load_details(database).unwrap(), vec![(view.id, details(3))]);
+    assert_eq!(snapshot.load_functions(database).unwrap(), vec![function("f", "org.F")]);
+    assert_eq!(snapshot.load_privileges(metastore).unwrap(), vec![privilege("bob", "SELECT")]);
+    let again = catalog.apply(origin(id, 8), sample(1)).unwrap();
+    assert_eq!((again.created_count, again.altered_count, again.unchanged_count), (0, 0, 1506));
+    assert!(again.found.is_empty());
+    let snapshot = catalog.snapshot();
+    let view = snapshot.metastore("dc1").unwrap().database(DEFAULT_CATALOG, "sales").unwrap();
+    let chunk = snapshot.load_chunk(view.table("orders").unwrap(), 0).unwrap();
+    assert_eq!(chunk.stamps[0].synced_at, 8);
+}
