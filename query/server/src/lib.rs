@@ -1,1 +1,2 @@
-//! skep
+//! The binary's parts: config, wiring, commands, shell.
+pub mod config;

@@ -1,0 +1,245 @@
+//! The config file: one TOML file, read once, checked whole, passed down as plain values.
+//!
+//! Map: [`options`] declares every option; [`section`] makes parsing, checks and documentation
+//! from a declaration; [`value`] knows the types; [`reader`] words what is wrong; [`example`]
+//! prints the documented file. Every error is one sentence with file, line and key, and ends the
+//! process with exit code 64.
+//!
+//! Deliberately absent: globals, environment overrides, defaults anywhere else.
+
+pub mod example;
+pub mod options;
+pub mod reader;
+pub mod section;
+pub mod value;
+
+use std::path::{Path, PathBuf};
+
+use skep_catalog::fault::{Code, Fault};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use options::{LogOptions, MetastoreOptions, RootOptions, SqlSection, StoreSection, TlsSection};
+use reader::{Source, TableReader};
+use section::{Section, Setting};
+
+/// Sections that belong to parts which this build does not have: refused, so that nobody
+/// believes that a door is open.
+const NOT_YET: &[(&str, &str)] = &[
+    ("flight", "SQL over Flight"),
+    ("door", "the Thrift front door"),
+    ("http", "metrics and health over HTTP"),
+    ("zookeeper", "ZooKeeper"),
+];
+
+/// Characters of a metastore's name.
+const METASTORE_NAME_CHARS_MAX: usize = 64;
+
+/// A metastore of the file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetastoreConfig {
+    /// Its options.
+    pub options: MetastoreOptions,
+    /// TLS, when its section is there.
+    pub tls: Option<TlsSection>,
+}
+
+/// The whole file, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where it was read.
+    pub file: PathBuf,
+    /// Options of the whole process.
+    pub root: RootOptions,
+    /// Log.
+    pub log: LogOptions,
+    /// Store.
+    pub store: StoreSection,
+    /// SQL limits.
+    pub sql: SqlSection,
+    /// Metastores in the order of the file; at least one.
+    pub metastores: Vec<MetastoreConfig>,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// Errors: `CONFIG_UNREADABLE`, `CONFIG_INVALID`; one sentence about the first thing wrong.
+    pub fn load(file: &Path) -> Result<Self, Fault> {
+        let text = std::fs::read(file).map_err(|error| {
+            Fault::new(Code::CONFIG_UNREADABLE, file.display().to_string(), error.to_string())
+        })?;
+        let text = String::from_utf8(text).map_err(|_| {
+            Fault::new(Code::CONFIG_INVALID, file.display().to_string(), "it is not UTF-8 text")
+        })?;
+        Self::parse(&text, file)
+    }
+
+    /// Checks the text of a file; `file` is what messages name and what relative paths start from.
+    ///
+    /// Errors: `CONFIG_INVALID`.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, Fault> {
+        let source = Source { file, text };
+        let document = DeTable::parse(text).map_err(|error| {
+            let offset = error.span().map_or(text.len(), |span| span.start);
+            source.invalid(offset, "", format!("not valid TOML: {}", error.message()))
+        })?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let top = document.get_ref();
+
+        for (name, what) in NOT_YET {
+            if let Some((key, _)) = top.get_key_value(*name) {
+                let why = format!("this build does not have {what} yet");
+                return Err(source
+                    .invalid(key.span().start, &format!("[{name}]"), why)
+                    .with_fix(format!("Remove the section [{name}].")));
+            }
+        }
+        let mut reader = TableReader {
+            source,
+            offset: 0,
+            table: top,
+            tables_within: &["log", "store", "sql", "metastore"],
+        };
+        let root = RootOptions::read(&mut reader, folder)?;
+        let log = read_section(&reader, folder)?.unwrap_or_default();
+        let store = read_section(&reader, folder)?.unwrap_or_default();
+        let sql = read_section(&reader, folder)?.unwrap_or_default();
+        let metastores = read_metastores(&reader, folder)?;
+        Ok(Self { file: file.to_owned(), root, log, store, sql, metastores })
+    }
+
+    /// Every option with the value in effect, metastores by name (`metastore.dc1.follow`).
+    pub fn settings(&self) -> Vec<Setting> {
+        let mut settings = self.root.settings();
+        settings.extend(self.log.settings());
+        settings.extend(self.store.settings());
+        settings.extend(self.sql.settings());
+        for metastore in &self.metastores {
+            let of_metastore = metastore.options.settings().into_iter();
+            let of_tls = metastore.tls.iter().flat_map(Section::settings);
+            settings.extend(of_metastore.chain(of_tls).map(|mut setting| {
+                let prefix = format!("metastore.{}.", metastore.options.name);
+                setting.key = setting.key.replacen("metastore.", &prefix, 1);
+                setting
+            }));
+        }
+        settings
+    }
+}
+
+/// Reads `[S::PATH]` (the part after the last dot) below `parent`; `None` when it is not there.
+fn read_section<S: Section>(parent: &TableReader<'_, '_>, folder: &Path) -> Result<Option<S>, Fault> {
+    let name = S::PATH.rsplit('.').next().unwrap_or(S::PATH);
+    let Some((offset, item)) = parent.get(name) else { return Ok(None) };
+    let Some(table) = item.get_ref().as_table() else {
+        return Err(parent.source.invalid(
+            offset,
+            S::PATH,
+            format!("must be a section, written [{}]", S::PATH),
+        ));
+    };
+    S::read(&mut TableReader { source: parent.source, offset, table, tables_within: &[] }, folder).map(Some)
+}
+
+fn read_metastores(top: &TableReader<'_, '_>, folder: &Path) -> Result<Vec<MetastoreConfig>, Fault> {
+    let source = top.source;
+    let Some((offset, item)) = top.get("metastore") else {
+        return Err(source.lacks("no [[metastore]] section: there is nothing to mirror"));
+    };
+    let entries: Option<Vec<(usize, &DeTable<'_>)>> = item.get_ref().as_array().and_then(|entries| {
+        entries
+            .iter()
+            .map(|entry: &Spanned<DeValue<'_>>| Some((entry.span().start, entry.get_ref().as_table()?)))
+            .collect()
+    });
+    let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
+        return Err(source.invalid(offset, "metastore", "must be written [[metastore]], once per metastore"));
+    };
+
+    let mut metastores: Vec<MetastoreConfig> = Vec::new();
+    for (offset, table) in entries {
+        let mut reader = TableReader { source, offset, table, tables_within: &["tls"] };
+        let options = MetastoreOptions::read(&mut reader, folder)?;
+        let at = |key| reader.get(key).map_or(offset, |(offset, _)| offset);
+
+        check_metastore_name(&options.name)
+            .map_err(|why| source.invalid(at("name"), "metastore.name", why))?;
+        if metastores.iter().any(|other| other.options.name == options.name) {
+            let why = format!("a metastore named \"{}\" is declared twice", options.name);
+            return Err(source.invalid(at("name"), "metastore.name", why));
+        }
+        for uri in &options.uris {
+            check_uri(uri)
+                .map_err(|why| source.invalid(at("uris"), "metastore.uris", format!("\"{uri}\" {why}")))?;
+        }
+        if options.follow == "polling" && options.pass_interval_ms == 0 {
+            let why = "0 is not possible with follow = \"polling\": altered objects would never be seen";
+            return Err(source.invalid(at("pass_interval_ms"), "metastore.pass_interval_ms", why));
+        }
+        let tls: Option<TlsSection> = read_section(&reader, folder)?;
+        if let Some(tls) = &tls {
+            check_tls(tls).map_err(|(key, why)| {
+                let offset = reader.get("tls").map_or(offset, |(offset, _)| offset);
+                source.invalid(offset, &format!("metastore.tls.{key}"), why)
+            })?;
+        }
+        metastores.push(MetastoreConfig { options, tls });
+    }
+    Ok(metastores)
+}
+
+/// Dots and other marks are kept free for `dc1.@spark#sales`.
+fn check_metastore_name(name: &str) -> Result<(), String> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.len() <= METASTORE_NAME_CHARS_MAX && name.chars().all(is_allowed) {
+        return Ok(());
+    }
+    Err(format!("\"{name}\" is no name for a metastore: at most 64 letters, digits, - and _"))
+}
+
+/// `thrift://host:port`, with an IPv6 address in brackets.
+fn check_uri(uri: &str) -> Result<(), &'static str> {
+    if uri.starts_with("zookeeper://") {
+        return Err("needs ZooKeeper, which this build does not have yet");
+    }
+    let Some(address) = uri.strip_prefix("thrift://") else {
+        return Err("must be written thrift://HOST:PORT");
+    };
+    let Some((host, port)) = address.rsplit_once(':') else {
+        return Err("has no port; write thrift://HOST:PORT");
+    };
+    if !port.parse::<u16>().is_ok_and(|port| port != 0) {
+        return Err("has no valid port; write thrift://HOST:PORT with a port from 1 to 65535");
+    }
+    let is_ip6 = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_host = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    if is_ip6 || is_host { Ok(()) } else { Err("has no valid host; write thrift://HOST:PORT") }
+}
+
+/// Files must be readable now, not at the first connection.
+fn check_tls(tls: &TlsSection) -> Result<(), (&'static str, String)> {
+    match (&tls.client_cert_file, &tls.client_key_file) {
+        (Some(_), None) => {
+            return Err(("client_key_file", "the key of client_cert_file is missing".to_owned()));
+        }
+        (None, Some(_)) => {
+            return Err(("client_cert_file", "the certificate of client_key_file is missing".to_owned()));
+        }
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    let files = [
+        ("ca_file", &tls.ca_file),
+        ("client_cert_file", &tls.client_cert_file),
+        ("client_key_file", &tls.client_key_file),
+    ];
+    for (key, file) in files {
+        if let Some(file) = file {
+            std::fs::File::open(file).map_err(|error| (key, format!("{}: {error}", file.display())))?;
+        }
+    }
+    Ok(())
+}

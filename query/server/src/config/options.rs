@@ -1,0 +1,104 @@
+//! Every option of the config file, declared once.
+
+use std::path::PathBuf;
+
+use skep_catalog::limits::DISK_FREE_BYTES_MIN;
+use skep_catalog::mirror::MirrorOptions;
+use skep_catalog::store::StoreOptions;
+
+use super::section::section;
+use super::value::Rule::{Any, OneOf, Optional, Required, Within};
+
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+section! {
+    /// Options of the whole process.
+    /// Relative paths, here and below, are relative to this file.
+    struct RootOptions in "" {
+        /// Folder of the catalog: the mirrors of all metastores.
+        /// It is made when it does not exist; one process at a time may use it.
+        data_dir: PathBuf = PathBuf::from("skep-data"), Any;
+    }
+}
+
+section! {
+    /// Log, on standard error.
+    struct LogOptions in "log" {
+        /// How much is logged; SIGHUP applies a change.
+        level: String = "info".to_owned(), OneOf(&["error", "warn", "info", "debug", "trace"]);
+        /// Lines of text, or one JSON object per line.
+        format: String = "text".to_owned(), OneOf(&["text", "json"]);
+    }
+}
+
+section! {
+    /// The store that keeps the mirrors on disk.
+    struct StoreSection in "store" {
+        /// Memory for cached pages of the store, in bytes.
+        cache_bytes: u64 = StoreOptions::default().cache_bytes, Within(1 << 20..=1 << 40);
+        /// Free space on the volume of data_dir, in bytes, below which nothing is written any more.
+        disk_free_bytes_min: u64 = DISK_FREE_BYTES_MIN, Within(64 << 20..=1 << 50);
+    }
+}
+
+section! {
+    /// What SQL statements may use.
+    struct SqlSection in "sql" {
+        /// Memory that all running statements together may use, in bytes.
+        memory_pool_bytes: u64 = 1 << 30, Within(16 << 20..=1 << 44);
+        /// Time after which a statement ends with SQL_TIMEOUT, in ms.
+        statement_timeout_ms: u64 = 60_000, Within(1..=DAY_MS);
+        /// Rows after which a result ends with SQL_TOO_MANY_ROWS.
+        result_rows_max: u64 = 1_000_000, Within(1..=1 << 40);
+    }
+}
+
+section! {
+    /// A Hive Metastore to mirror; repeat the section for each.
+    struct MetastoreOptions in "metastore" {
+        /// Name, unique: letters, digits, - and _, at most 64. It is the metastore_name of every row.
+        name: String = String::new(), Required("\"dc1\"");
+        /// Thrift addresses of one metastore service; with several, the next is tried when one fails.
+        uris: Vec<String> = Vec::new(), Required("[\"thrift://hms1.example:9083\"]");
+        /// How changes are learned: events (its notification log), polling, or auto: events
+        /// where the metastore keeps a log.
+        follow: String = "auto".to_owned(), OneOf(&["auto", "events", "polling"]);
+        /// User told to the metastore with set_ugi; without it none is told.
+        user: Option<String> = None, Optional("\"skep\"");
+        /// Time for one connection attempt, in ms.
+        connect_timeout_ms: u64 = 1_000, Within(10..=10 * 60_000);
+        /// Time for one whole reply, in ms, however slowly it comes.
+        request_timeout_ms: u64 = 30_000, Within(10..=HOUR_MS);
+        /// Time after which an unused connection is closed, in ms.
+        idle_timeout_ms: u64 = 60_000, Within(1_000..=DAY_MS);
+        /// Requests under way at once; fewer are used while the metastore is slow.
+        requests_in_flight_max: u64 = 8, Within(1..=256);
+        /// Requests begun per second; 0 is no limit.
+        requests_per_second_max: u64 = 0, Within(0..=1_000_000);
+        /// Framed transport (hive.metastore.thrift.framed.transport.enabled).
+        framed: bool = false, Any;
+        /// Compact protocol (hive.metastore.thrift.compact.protocol.enabled).
+        compact: bool = false, Any;
+        /// Pause between looks at the notification log, in ms.
+        events_interval_ms: u64 = MirrorOptions::default().events_interval_ms, Within(10..=HOUR_MS);
+        /// With polling: pause between listings of all names, in ms.
+        poll_interval_ms: u64 = MirrorOptions::default().poll_interval_ms, Within(100..=DAY_MS);
+        /// Pause between complete passes over all objects, in ms; 0 is none, with events only.
+        pass_interval_ms: u64 = MirrorOptions::default().pass_interval_ms, Within(0..=30 * DAY_MS);
+    }
+}
+
+section! {
+    /// TLS towards the metastore named above; leave the section out for plain connections.
+    struct TlsSection in "metastore.tls" {
+        /// Certificates of the authorities to trust, PEM; without it those of the system.
+        ca_file: Option<PathBuf> = None, Optional("\"ca.pem\"");
+        /// Certificate chain to show to the metastore, PEM.
+        client_cert_file: Option<PathBuf> = None, Optional("\"client.pem\"");
+        /// Private key of client_cert_file, PEM.
+        client_key_file: Option<PathBuf> = None, Optional("\"client.key\"");
+        /// Name that the metastore's certificate must have; without it the host of the URI.
+        server_name: Option<String> = None, Optional("\"hms.example\"");
+    }
+}

@@ -1,0 +1,125 @@
+//! Declares options: one line per option gives key, type, default, bounds and documentation, and
+//! everything else (parsing, checks, the example file, `runtime.settings`) is made from it.
+
+use std::path::Path;
+
+use skep_catalog::fault::Fault;
+
+use super::reader::TableReader;
+use super::value::Rule;
+
+/// One option, as declared.
+#[derive(Clone, Debug)]
+pub struct OptionSpec {
+    /// Key within its section.
+    pub key: &'static str,
+    /// What it does and in which unit.
+    pub doc: String,
+    /// What must be written: "a whole number".
+    pub type_word: &'static str,
+    /// Bounds.
+    pub rule: Rule,
+    /// Default as TOML text; `None` without one.
+    pub default: Option<String>,
+}
+
+/// One option with the value in effect.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// Dotted key, such as `sql.statement_timeout_ms`.
+    pub key: String,
+    /// Value as TOML text; `None` when not set.
+    pub value: Option<String>,
+    /// Default as TOML text; `None` without one.
+    pub default: Option<String>,
+    /// What it does and in which unit.
+    pub doc: String,
+}
+
+/// A table of the file.
+pub trait Section: Sized {
+    /// Dotted path; empty for the top of the file.
+    const PATH: &'static str;
+    /// What the section is for.
+    fn doc() -> String;
+    /// Its options, in the order of the declaration.
+    fn options() -> Vec<OptionSpec>;
+    /// Reads and checks every option; absent ones get their defaults.
+    fn read(reader: &mut TableReader<'_, '_>, folder: &Path) -> Result<Self, Fault>;
+    /// The values in effect.
+    fn settings(&self) -> Vec<Setting>;
+}
+
+/// The dotted key of an option.
+pub fn dotted(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// The lines of a doc comment as one text.
+pub fn doc_text(lines: &[&str]) -> String {
+    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join("\n")
+}
+
+/// Declares a section: `key: type = default, rule;` with a doc comment each.
+macro_rules! section {
+    (
+        $(#[doc = $doc:literal])*
+        struct $name:ident in $path:literal {
+            $( $(#[doc = $field_doc:literal])* $field:ident: $type:ty = $default:expr, $rule:expr; )*
+        }
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $name { $( $(#[doc = $field_doc])* pub $field: $type, )* }
+
+        impl Default for $name {
+            fn default() -> Self { Self { $($field: $default,)* } }
+        }
+
+        impl $crate::config::section::Section for $name {
+            const PATH: &'static str = $path;
+
+            fn doc() -> String { $crate::config::section::doc_text(&[$($doc),*]) }
+
+            fn options() -> Vec<$crate::config::section::OptionSpec> {
+                let defaults = Self::default();
+                vec![$( $crate::config::section::OptionSpec {
+                    key: stringify!($field),
+                    doc: $crate::config::section::doc_text(&[$($field_doc),*]),
+                    type_word: <$type as $crate::config::value::Value>::WORD,
+                    rule: $rule,
+                    default: match $rule {
+                        $crate::config::value::Rule::Required(_) => None,
+                        _ => $crate::config::value::Value::show(&defaults.$field),
+                    },
+                } ),*]
+            }
+
+            fn read(
+                reader: &mut $crate::config::reader::TableReader<'_, '_>,
+                folder: &std::path::Path,
+            ) -> Result<Self, skep_catalog::fault::Fault> {
+                reader.refuse_unknown::<Self>()?;
+                let mut section = Self::default();
+                $(
+                    reader.option::<Self, _>(stringify!($field), &$rule, &mut section.$field)?;
+                    $crate::config::value::Value::resolve(&mut section.$field, folder);
+                )*
+                Ok(section)
+            }
+
+            fn settings(&self) -> Vec<$crate::config::section::Setting> {
+                let options = Self::options();
+                let values = [$( $crate::config::value::Value::show(&self.$field) ),*];
+                options.into_iter().zip(values).map(|(option, value)| $crate::config::section::Setting {
+                    key: $crate::config::section::dotted(Self::PATH, option.key),
+                    value,
+                    default: option.default,
+                    doc: option.doc,
+                }).collect()
+            }
+        }
+    };
+}
+
+pub(crate) use section;

@@ -1,0 +1,166 @@
+//! What an option can hold: how it is read from TOML, checked and shown.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeValue;
+
+/// What a value must fulfil beyond its type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rule {
+    /// Any value of the type.
+    Any,
+    /// A number within these bounds.
+    Within(RangeInclusive<u64>),
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// No default: must be given. With the value that the example shows.
+    Required(&'static str),
+    /// No default: may be left out. With the value that the example shows, commented out.
+    Optional(&'static str),
+}
+
+/// The type of an option.
+pub trait Value: Sized {
+    /// What must be written, for messages: "a whole number".
+    const WORD: &'static str;
+    /// The value, or `None` when `value` has another type.
+    fn read(value: &DeValue<'_>) -> Option<Self>;
+    /// As TOML text; `None` when not set.
+    fn show(&self) -> Option<String>;
+    /// Why the value breaks `rule`, if it does.
+    fn check(&self, _rule: &Rule) -> Option<String> {
+        None
+    }
+    /// Makes relative paths relative to `folder`.
+    fn resolve(&mut self, _folder: &Path) {}
+}
+
+impl Value for u64 {
+    const WORD: &'static str = "a whole number";
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        let number = value.as_integer()?;
+        // A number below 0 or above 2^63 is a number all the same: its bounds refuse it.
+        let number = i128::from_str_radix(number.as_str(), number.radix()).ok()?;
+        Some(u64::try_from(number).unwrap_or(if number < 0 { 0 } else { u64::MAX }))
+    }
+    fn show(&self) -> Option<String> {
+        Some(grouped(*self))
+    }
+    fn check(&self, rule: &Rule) -> Option<String> {
+        match rule {
+            Rule::Within(range) if !range.contains(self) => Some(format!(
+                "the value must be between {} and {}",
+                grouped(*range.start()),
+                grouped(*range.end())
+            )),
+            _ => None,
+        }
+    }
+}
+
+impl Value for bool {
+    const WORD: &'static str = "true or false";
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        value.as_bool()
+    }
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl Value for String {
+    const WORD: &'static str = "a text in quotes";
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        value.as_str().map(str::to_owned)
+    }
+    fn show(&self) -> Option<String> {
+        Some(quoted(self))
+    }
+    fn check(&self, rule: &Rule) -> Option<String> {
+        match rule {
+            Rule::OneOf(words) if !words.contains(&self.as_str()) => {
+                Some(format!("\"{self}\" is none of {}", words.join(", ")))
+            }
+            _ if self.trim().is_empty() => Some("the value must not be empty".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl Value for PathBuf {
+    const WORD: &'static str = "a path in quotes";
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        value.as_str().map(PathBuf::from)
+    }
+    fn show(&self) -> Option<String> {
+        Some(quoted(&self.to_string_lossy()))
+    }
+    fn check(&self, _rule: &Rule) -> Option<String> {
+        self.as_os_str().is_empty().then(|| "the value must not be empty".to_owned())
+    }
+    fn resolve(&mut self, folder: &Path) {
+        *self = folder.join(&self);
+    }
+}
+
+impl Value for Vec<String> {
+    const WORD: &'static str = "a list of texts in quotes";
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        value.as_array()?.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
+    }
+    fn show(&self) -> Option<String> {
+        Some(format!("[{}]", self.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")))
+    }
+    fn check(&self, _rule: &Rule) -> Option<String> {
+        self.is_empty().then(|| "the list must not be empty".to_owned())
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    const WORD: &'static str = T::WORD;
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        T::read(value).map(Some)
+    }
+    fn show(&self) -> Option<String> {
+        self.as_ref().and_then(T::show)
+    }
+    fn check(&self, rule: &Rule) -> Option<String> {
+        self.as_ref().and_then(|value| value.check(rule))
+    }
+    fn resolve(&mut self, folder: &Path) {
+        if let Some(value) = self {
+            value.resolve(folder);
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    /// The bounds as the example shows them; nothing when there are none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any | Self::Optional(_) => Ok(()),
+            Self::Within(range) => write!(f, "{} to {}", grouped(*range.start()), grouped(*range.end())),
+            Self::OneOf(words) => f.write_str(&words.join(", ")),
+            Self::Required(_) => f.write_str("must be given"),
+        }
+    }
+}
+
+/// Digits in groups of three, as TOML allows them.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index != 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push('_');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}

@@ -1,0 +1,184 @@
+//! Bad config gets one clear sentence that names file, line and key; the example is the defaults.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use skep::config::Config;
+use skep::config::example::example;
+use skep::config::options::{LogOptions, MetastoreOptions, SqlSection, StoreSection, TlsSection};
+
+const ONE: &str = "[[metastore]]\nname = \"dc1\"\nuris = [\"thrift://h:9083\"]\n";
+
+/// Text of the file, and the sentence expected (code and advice left out).
+const BAD: &[(&str, &str)] = &[
+    ("data_dri = \"x\"\n", "etc/skep.toml line 1, data_dri: unknown key; did you mean data_dir?"),
+    (
+        "[sql]\nstatement_timeout = 5\n",
+        "etc/skep.toml line 2, sql.statement_timeout: unknown key; did you mean statement_timeout_ms?",
+    ),
+    ("[sqll]\n", "etc/skep.toml line 1, sqll: unknown key; did you mean sql?"),
+    ("[log]\nq = 1\n", "etc/skep.toml line 2, log.q: unknown key; known ones here are level, format"),
+    ("data_dir = 5\n", "etc/skep.toml line 1, data_dir: must be a path in quotes, not a TOML integer"),
+    (
+        "\n[sql]\nstatement_timeout_ms = \"60s\"\n",
+        "etc/skep.toml line 3, sql.statement_timeout_ms: must be a whole number, not a TOML string",
+    ),
+    (
+        "[sql]\nstatement_timeout_ms = 0\n",
+        "etc/skep.toml line 2, sql.statement_timeout_ms: the value must be between 1 and 86_400_000",
+    ),
+    (
+        "[sql]\nresult_rows_max = -1\n",
+        "etc/skep.toml line 2, sql.result_rows_max: the value must be between 1 and 1_099_511_627_776",
+    ),
+    (
+        "[log]\nlevel = \"loud\"\n",
+        "etc/skep.toml line 2, log.level: \"loud\" is none of error, warn, info, debug, trace",
+    ),
+    ("sql = 1\n", "etc/skep.toml line 1, sql: must be a section, written [sql]"),
+    ("", "etc/skep.toml: no [[metastore]] section: there is nothing to mirror"),
+    (
+        "[metastore]\nname = \"a\"\n",
+        "etc/skep.toml line 1, metastore: must be written [[metastore]], once per metastore",
+    ),
+    ("[[metastore]]\nname = \"dc1\"\n", "etc/skep.toml line 1, metastore.uris: the key is missing"),
+    (
+        "[[metastore]]\nuris = [\"thrift://h:9083\"]\n",
+        "etc/skep.toml line 1, metastore.name: the key is missing",
+    ),
+    (
+        "[[metastore]]\nname = \"a.b\"\nuris = [\"thrift://h:9083\"]\n",
+        "etc/skep.toml line 2, metastore.name: \"a.b\" is no name for a metastore: at most 64 letters, digits, - and _",
+    ),
+    (
+        "[[metastore]]\nname = \"a\"\nuris = []\n",
+        "etc/skep.toml line 3, metastore.uris: the list must not be empty",
+    ),
+    (
+        "[[metastore]]\nname = \"a\"\nuris = [\"h:9083\"]\n",
+        "etc/skep.toml line 3, metastore.uris: \"h:9083\" must be written thrift://HOST:PORT",
+    ),
+    (
+        "[[metastore]]\nname = \"a\"\nuris = [\"thrift://h\"]\n",
+        "etc/skep.toml line 3, metastore.uris: \"thrift://h\" has no port; write thrift://HOST:PORT",
+    ),
+    (
+        "[[metastore]]\nname = \"a\"\nuris = [\"thrift://h:99999\"]\n",
+        "etc/skep.toml line 3, metastore.uris: \"thrift://h:99999\" has no valid port; write thrift://HOST:PORT with a port from 1 to 65535",
+    ),
+    (
+        "[[metastore]]\nname = \"a\"\nuris = [\"thrift://a b:1\"]\n",
+        "etc/skep.toml line 3, metastore.uris: \"thrift://a b:1\" has no valid host; write thrift://HOST:PORT",
+    ),
+    (
+        "[[metastore]]\nname = \"a\"\nuris = [\"zookeeper://z:2181/hms\"]\n",
+        "etc/skep.toml line 3, metastore.uris: \"zookeeper://z:2181/hms\" needs ZooKeeper, which this build does not have yet",
+    ),
+    (
+        "[[metastore]]\nname = \"a\"\nuris = [\"thrift://h:1\"]\nfollow = \"polling\"\npass_interval_ms = 0\n",
+        "etc/skep.toml line 5, metastore.pass_interval_ms: 0 is not possible with follow = \"polling\": altered objects would never be seen",
+    ),
+    (
+        "[[metastore]]\nname = \"a\"\nuris = [\"thrift://h:1\"]\n[metastore.tls]\nclient_cert_file = \"c.pem\"\n",
+        "etc/skep.toml line 4, metastore.tls.client_key_file: the key of client_cert_file is missing",
+    ),
+    (
+        "[[metastore]]\nname = \"a\"\nuris = [\"thrift://h:1\"]\n[metastore.tls]\nca_file = \"none.pem\"\n",
+        "etc/skep.toml line 4, metastore.tls.ca_file: etc/none.pem: No such file or directory (os error 2)",
+    ),
+    ("[flight]\n", "etc/skep.toml line 1, [flight]: this build does not have SQL over Flight yet"),
+    ("[door]\n", "etc/skep.toml line 1, [door]: this build does not have the Thrift front door yet"),
+    ("[http]\n", "etc/skep.toml line 1, [http]: this build does not have metrics and health over HTTP yet"),
+    ("[zookeeper]\n", "etc/skep.toml line 1, [zookeeper]: this build does not have ZooKeeper yet"),
+];
+
+#[test]
+fn every_mistake_gets_its_own_sentence() {
+    for (text, sentence) in BAD {
+        let fault = Config::parse(text, Path::new("etc/skep.toml")).unwrap_err();
+        assert_eq!(fault.code.as_str(), "CONFIG_INVALID");
+        assert_eq!(fault.message(), *sentence, "for\n{text}");
+        assert!(!fault.to_string().contains('\n'));
+    }
+}
+
+#[test]
+fn broken_toml_and_twice_declared_names_are_told_with_their_line() {
+    let twice = format!("{ONE}{ONE}");
+    let fault = Config::parse(&twice, Path::new("skep.toml")).unwrap_err();
+    assert_eq!(
+        fault.message(),
+        "skep.toml line 5, metastore.name: a metastore named \"dc1\" is declared twice"
+    );
+
+    let fault = Config::parse("data_dir = \n", Path::new("skep.toml")).unwrap_err();
+    assert!(fault.message().starts_with("skep.toml line 1: not valid TOML: "), "{fault}");
+    let fault = Config::parse("[sql]\n[sql]\n", Path::new("skep.toml")).unwrap_err();
+    assert!(fault.message().starts_with("skep.toml line 2: not valid TOML: "), "{fault}");
+}
+
+#[test]
+fn unreadable_file_is_named() {
+    let fault = Config::load(Path::new("/nowhere/skep.toml")).unwrap_err();
+    assert_eq!(fault.code.as_str(), "CONFIG_UNREADABLE");
+    assert_eq!(fault.message(), "/nowhere/skep.toml: No such file or directory (os error 2)");
+}
+
+#[test]
+fn relative_paths_are_relative_to_the_config_file() {
+    let config = Config::parse(ONE, Path::new("/etc/skep/skep.toml")).unwrap();
+    assert_eq!(config.root.data_dir, PathBuf::from("/etc/skep/skep-data"));
+    let config = Config::parse(&format!("data_dir = \"/data\"\n{ONE}"), Path::new("/etc/skep.toml")).unwrap();
+    assert_eq!(config.root.data_dir, PathBuf::from("/data"));
+}
+
+#[test]
+fn example_is_exactly_the_defaults() {
+    let config = Config::parse(&example(), Path::new("skep.toml")).unwrap();
+    assert_eq!(config.root.data_dir, PathBuf::from("skep-data"));
+    assert_eq!(config.log, LogOptions::default());
+    assert_eq!(config.store, StoreSection::default());
+    assert_eq!(config.sql, SqlSection::default());
+    let [metastore] = &config.metastores[..] else { panic!("one metastore") };
+    let uris = vec!["thrift://hms1.example:9083".to_owned()];
+    let defaults = MetastoreOptions { name: "dc1".to_owned(), uris, ..MetastoreOptions::default() };
+    assert_eq!(metastore.options, defaults);
+    assert_eq!(metastore.tls, None);
+}
+
+#[test]
+fn example_is_right_in_its_comments_too() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["ca.pem", "client.pem", "client.key"] {
+        std::fs::write(folder.path().join(file), "").unwrap();
+    }
+    let example = example();
+    let is_option = |line: &str| line.starts_with("# [") || line.contains(" = ");
+    let uncommented: String = example
+        .lines()
+        .map(|line| if is_option(line) { line.trim_start_matches("# ") } else { line })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let config = Config::parse(&uncommented, &folder.path().join("skep.toml")).unwrap();
+    assert_eq!(config.metastores[0].options.user.as_deref(), Some("skep"));
+    let tls = config.metastores[0].tls.clone().unwrap();
+    let path = |file| Some(folder.path().join(file));
+    assert_eq!(
+        tls,
+        TlsSection {
+            ca_file: path("ca.pem"),
+            client_cert_file: path("client.pem"),
+            client_key_file: path("client.key"),
+            server_name: Some("hms.example".to_owned())
+        }
+    );
+}
+
+#[test]
+fn every_option_is_documented_and_shown_in_the_settings() {
+    let config = Config::parse(&example(), Path::new("skep.toml")).unwrap();
+    let settings = config.settings();
+    assert!(settings.iter().all(|setting| !setting.doc.is_empty()));
+    let timeout = settings.iter().find(|setting| setting.key == "metastore.dc1.request_timeout_ms").unwrap();
+    assert_eq!(timeout.value.as_deref(), Some("30_000"));
+}
