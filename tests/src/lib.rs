@@ -1,1 +1,4 @@
-//! skep-tests
+//! Real parts (metastores, clients, Spark), faults and the binary under test, for the scenarios
+//! in `tests/`.
+
+pub mod harness;
