@@ -353,7 +353,7 @@ pub fn schema(release: Release) -> PathBuf {
             let tools = classes("tools", &["tools"], ".");
             let class_path = class_path(Release::V4_2_0);
             part("schema/4.2.0", |half| {
-                copy_folder(&base.join("derby"), &half.join("derby"));
+                copy_folder(&base, &half.join("derby"));
                 let mut sql = String::new();
                 for table in ["TAB_COL_STATS", "PART_COL_STATS"] {
                     for column in ["CAT_NAME", "DB_NAME", "TABLE_NAME"] {
