@@ -5,5 +5,6 @@
 //! nesting is bounded, and a byte sequence that is not a valid message is an error with its
 //! offset, never a panic.
 
+pub mod client;
 pub mod objects;
 pub mod thrift;

@@ -195,7 +195,7 @@ impl MessageDecoder {
                         return Err(self.too_large(end));
                     }
                     self.state = State::Start;
-                    let bytes = self.buffer.split_to(end).freeze();
+                    let bytes = self.take(end);
                     return binary_message(bytes, self.limits, Transport::Unframed).map(Some);
                 }
                 State::Compact(transcoder) => {
@@ -216,19 +216,35 @@ impl MessageDecoder {
                         return Ok(None);
                     }
                     self.state = State::Start;
-                    let frame = self.buffer.split_to(length);
+                    let frame = self.take(length);
                     let is_compact = match self.wire {
                         Some(wire) => wire.protocol == Protocol::Compact,
                         None => frame.first() == Some(&0x82),
                     };
                     return match is_compact {
-                        true => compact_frame(frame, self.limits),
-                        false => binary_message(frame.freeze(), self.limits, Transport::Framed),
+                        true => compact_frame(BytesMut::from(frame), self.limits),
+                        false => binary_message(frame, self.limits, Transport::Framed),
                     }
                     .map(Some);
                 }
             }
         }
+    }
+
+    /// The first `count` bytes of the buffer. A message that fills little of it is copied, so
+    /// that keeping a part of the message does not keep the whole buffer; otherwise the buffer
+    /// goes with the message.
+    fn take(&mut self, count: usize) -> Bytes {
+        if count < self.buffer.capacity() / 4 {
+            let bytes = Bytes::copy_from_slice(&self.buffer[..count]);
+            self.buffer.advance(count);
+            return bytes;
+        }
+        let bytes = self.buffer.split_to(count).freeze();
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+        bytes
     }
 
     fn too_large(&self, actual: usize) -> ThriftError {
