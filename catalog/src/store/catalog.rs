@@ -1,6 +1,12 @@
 //! The catalog: one writer, many readers.
+//!
+//! Invariants: what a batch says is in the store before a snapshot shows it; a batch that could
+//! not be written leaves no trace; a metastore that lost data to damage has neither position nor
+//! `mirrored_at`, and its next `apply` fails once with `STORE_DAMAGED`, so that its follower
+//! begins again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,13 +14,16 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::apply::{Dirty, Work};
+use super::apply::{Dirty, Stage, Work};
 use super::collection::{Address, Collection};
+use super::grave::Graveyard;
 use super::head::Interner;
-use super::ledger::{Book, Ledger};
+use super::keys::{self, Record};
+use super::ledger::{Book, Desk, Ledger};
 use super::load::Loader;
-use super::record::Counters;
-use super::{OpenReport, StoreFacts, StoreOptions, keys};
+use super::record::{self, Counters};
+use super::tree::{Batch, Tree};
+use super::{OpenReport, StoreFacts, StoreOptions, recover};
 use crate::change::{Applied, Change, EndpointStatus, FollowStatus, Origin};
 use crate::fault::{Code, Fault};
 use crate::model::MetastoreId;
@@ -23,27 +32,41 @@ use crate::snapshot::{MetastoreSettings, MetastoreView, Snapshot};
 
 /// The catalog: one writer, many readers.
 pub struct Catalog {
-    path: PathBuf,
+    pub(super) path: PathBuf,
+    pub(super) tree: Arc<Tree>,
+    pub(super) loader: Arc<Loader>,
+    pub(super) current: ArcSwap<Snapshot>,
+    pub(super) writer: Mutex<Writer>,
     clock: Arc<dyn Clock>,
-    loader: Arc<Loader>,
-    current: ArcSwap<Snapshot>,
-    writer: Mutex<Writer>,
     books: Mutex<HashMap<MetastoreId, Book>>,
     volatile: Mutex<HashMap<MetastoreId, Volatile>>,
     open_ms: u64,
+    /// Declared last, so that it is let go after sled.
+    _lock: File,
 }
 
 /// What only the writer needs.
 #[derive(Default)]
-struct Writer {
-    counters: Counters,
+pub(super) struct Writer {
+    pub counters: Counters,
     interner: Interner,
+    graveyard: Graveyard,
+    /// Metastores that lost data and whose follower does not know it yet.
+    pub lost: HashSet<MetastoreId>,
+}
+
+impl Writer {
+    pub fn has_graves(&self) -> bool {
+        !self.graveyard.is_empty()
+    }
 }
 
 #[derive(Default)]
 struct Volatile {
     status: FollowStatus,
     endpoints: Vec<EndpointStatus>,
+    /// Whether `status` differs from what is stored.
+    is_dirty: bool,
 }
 
 impl Catalog {
@@ -53,25 +76,36 @@ impl Catalog {
     /// damaged store is no error: it is moved aside and a new one begun.
     pub fn open(
         path: &Path,
-        _options: StoreOptions,
+        options: StoreOptions,
         decoder: Arc<dyn Decoder>,
         clock: Arc<dyn Clock>,
     ) -> Result<(Arc<Self>, OpenReport), Fault> {
         let begin = Instant::now();
-        let loader = Arc::new(Loader { decoder });
-        let snapshot = Snapshot { id: 1, metastores: Vec::new(), loader: loader.clone() };
+        let opened = recover::open(path, &options, decoder.as_ref())?;
+        let loaded = opened.loaded;
+        let loader = Arc::new(Loader::new(opened.tree.clone(), decoder));
+        let snapshot = Snapshot { id: 1, metastores: loaded.metastores, loader: loader.clone() };
         let open_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let statuses = loaded.statuses.into_iter();
+        let volatile =
+            statuses.map(|(id, status)| (id, Volatile { status, ..Volatile::default() })).collect();
         let catalog = Self {
             path: path.to_owned(),
-            clock,
+            tree: opened.tree,
             loader,
             current: ArcSwap::from_pointee(snapshot),
-            writer: Mutex::default(),
-            books: Mutex::default(),
-            volatile: Mutex::default(),
+            writer: Mutex::new(Writer {
+                counters: loaded.counters,
+                interner: loaded.interner,
+                ..Writer::default()
+            }),
+            clock,
+            books: Mutex::new(loaded.books),
+            volatile: Mutex::new(volatile),
             open_ms,
+            _lock: opened.lock,
         };
-        Ok((Arc::new(catalog), OpenReport { elapsed_ms: open_ms, ..OpenReport::default() }))
+        Ok((Arc::new(catalog), OpenReport { elapsed_ms: open_ms, ..opened.report }))
     }
 
     /// Makes the set of metastores of origin `config` what it is in `settings`, in the same order of
@@ -79,16 +113,26 @@ impl Catalog {
     /// Durable when it returns.
     pub fn declare(&self, settings: &[MetastoreSettings]) -> Result<Vec<MetastoreId>, Fault> {
         let mut writer = self.writer.lock();
+        let mut counters = writer.counters;
+        let mut stage = Stage::new();
         let mut metastores = self.current.load().metastores.clone();
-        let is_wanted = |view: &MetastoreView| settings.iter().any(|s| s.name == view.settings.name);
-        metastores.retain(|view| view.settings.origin != "config" || is_wanted(view));
+        let is_wanted = |view: &MetastoreView| {
+            view.settings.origin != "config" || settings.iter().any(|s| s.name == view.settings.name)
+        };
+        let removed: Vec<_> = metastores.extract_if(.., |view| !is_wanted(view)).collect();
+        for view in &removed {
+            stage_removal(view, &self.tree, &mut stage)?;
+        }
         for wanted in settings {
-            match metastores.iter_mut().find(|view| view.settings.name == wanted.name) {
-                Some(view) if view.settings == *wanted => {}
-                Some(view) => Arc::make_mut(view).settings = wanted.clone(),
+            let view = match metastores.iter_mut().find(|view| view.settings.name == wanted.name) {
+                Some(view) if view.settings == *wanted => continue,
+                Some(view) => {
+                    Arc::make_mut(view).settings = wanted.clone();
+                    view.clone()
+                }
                 None => {
-                    let id = MetastoreId(writer.counters.take_metastore());
-                    metastores.push(Arc::new(MetastoreView {
+                    let id = MetastoreId(counters.take_metastore());
+                    let view = Arc::new(MetastoreView {
                         id,
                         name: wanted.name.as_str().into(),
                         settings: wanted.clone(),
@@ -97,15 +141,25 @@ impl Catalog {
                         catalogs: Vec::new(),
                         privileges_generation: 0,
                         privileges: Collection::empty(Address::privileges(id)),
-                    }));
+                    });
+                    metastores.push(view.clone());
+                    view
                 }
-            }
+            };
+            stage.batch.put(&keys::of_metastore(Record::Metastore, view.id), &record::metastore(&view));
         }
         metastores.sort_by(|a, b| a.name.cmp(&b.name));
         let id_of =
             |s: &MetastoreSettings| metastores.iter().find(|v| v.settings.name == s.name).map(|v| v.id);
         let ids = settings.iter().filter_map(id_of).collect();
-        self.publish(metastores);
+        if !stage.batch.is_empty {
+            self.commit(&mut writer, stage, counters, metastores)?;
+            self.tree.sync()?;
+        }
+        for view in removed {
+            self.books.lock().remove(&view.id);
+            self.volatile.lock().remove(&view.id);
+        }
         Ok(ids)
     }
 
@@ -118,10 +172,36 @@ impl Catalog {
     /// Durable against a kill of the process when it returns; against power loss within 500 ms
     /// (the mirror can be read again). Publishes one snapshot.
     /// Blocks: call it from a blocking thread.
+    ///
+    /// Errors: `METASTORE_UNKNOWN` when the metastore was removed, `STORE_FULL`, `STORE_IO`, and
+    /// once `STORE_DAMAGED` when data of the metastore was lost: its `position` and `mirrored_at`
+    /// are `None` then, and it is to be mirrored from the beginning.
     pub fn apply(&self, origin: Origin, changes: Vec<Change>) -> Result<Applied, Fault> {
         let mut writer = self.writer.lock();
-        let writer = &mut *writer;
-        let mut metastores = self.current.load().metastores.clone();
+        self.heal(&mut writer)?;
+        if writer.lost.remove(&origin.metastore) {
+            return Err(Fault::new(
+                Code::STORE_DAMAGED,
+                format!("store: apply changes of metastore {}", origin.metastore),
+                "stored objects of it were damaged and removed; it has to be mirrored again",
+            ));
+        }
+        let result = self.apply_locked(&mut writer, origin, changes);
+        if result.as_ref().is_err_and(|fault| fault.code == Code::STORE_DAMAGED) {
+            self.heal(&mut writer)?;
+            writer.lost.remove(&origin.metastore);
+        }
+        result
+    }
+
+    fn apply_locked(
+        &self,
+        writer: &mut Writer,
+        origin: Origin,
+        changes: Vec<Change>,
+    ) -> Result<Applied, Fault> {
+        let current = self.current.load_full();
+        let mut metastores = current.metastores.clone();
         let Some(index) = metastores.iter().position(|view| view.id == origin.metastore) else {
             return Err(Fault::new(
                 Code::METASTORE_UNKNOWN,
@@ -129,13 +209,12 @@ impl Catalog {
                 "it was removed",
             ));
         };
-        let now = self.clock.now_micros();
         let mut work = Work {
             loader: &self.loader,
             interner: &mut writer.interner,
             origin,
-            now,
-            id: self.current.load().id + 1,
+            now: self.clock.now_micros(),
+            id: current.id + 1,
             view: metastores[index].clone(),
             counters: writer.counters,
             pending: BTreeMap::new(),
@@ -145,26 +224,58 @@ impl Catalog {
             resum: Default::default(),
             applied: Applied::default(),
         };
-        let number = work.counters.take_part();
+        let mut stage = Stage::new();
         let mut books = self.books.lock();
         let book = books.entry(origin.metastore).or_default();
-        for change in changes {
-            book.apply(&change, now, number);
-            work.apply(change)?;
-        }
-        work.finish();
-        work.sum_up();
-        book.add_dropped(std::mem::take(&mut work.dropped_tables), number);
+        let staged = work.run(book, &mut stage, changes);
         let Work { view, counters, applied, .. } = work;
-        writer.counters = counters;
         metastores[index] = view;
-        self.publish(metastores);
-        Ok(applied)
+        let result = staged.and_then(|()| {
+            self.stage_status(origin.metastore, &mut stage.batch);
+            self.commit(writer, stage, counters, metastores)
+        });
+        match result {
+            Ok(()) => Ok(applied),
+            Err(fault) => {
+                // The book was written to as the changes went by: take it back.
+                *book = Book::load(&self.tree, origin.metastore, &mut writer.interner).unwrap_or_default();
+                Err(fault)
+            }
+        }
     }
 
-    fn publish(&self, metastores: Vec<Arc<MetastoreView>>) {
+    fn stage_status(&self, metastore: MetastoreId, batch: &mut Batch) {
+        if let Some(volatile) = self.volatile.lock().get_mut(&metastore) {
+            if std::mem::take(&mut volatile.is_dirty) {
+                batch.put(&keys::of_metastore(Record::Status, metastore), &record::status(&volatile.status));
+            }
+        }
+    }
+
+    /// Writes a batch, with the counters and the graves it needs, and publishes a snapshot.
+    pub(super) fn commit(
+        &self,
+        writer: &mut Writer,
+        stage: Stage,
+        mut counters: Counters,
+        metastores: Vec<Arc<MetastoreView>>,
+    ) -> Result<(), Fault> {
+        let Stage { mut batch, buried } = stage;
+        let swept = writer.graveyard.sweep(&mut batch);
+        let grave = counters.take_part();
+        if !buried.is_empty() {
+            Graveyard::stage(grave, &buried, &mut batch);
+        }
+        batch.put(&keys::all(Record::Counters), &record::counters(&counters));
+        self.tree.write(batch)?;
+        writer.counters = counters;
+        writer.graveyard.close(&swept);
+        if !buried.is_empty() {
+            writer.graveyard.open(grave, buried);
+        }
         let id = self.current.load().id + 1;
         self.current.store(Arc::new(Snapshot { id, metastores, loader: self.loader.clone() }));
+        Ok(())
     }
 
     /// Status of a metastore's follower.
@@ -172,9 +283,12 @@ impl Catalog {
         self.volatile.lock().get(&metastore).map(|v| v.status.clone()).unwrap_or_default()
     }
 
-    /// Changes the status of a metastore's follower; volatile.
+    /// Changes the status of a metastore's follower; written with the next change.
     pub fn update_status(&self, metastore: MetastoreId, update: impl FnOnce(&mut FollowStatus)) {
-        update(&mut self.volatile.lock().entry(metastore).or_default().status);
+        let mut volatile = self.volatile.lock();
+        let volatile = volatile.entry(metastore).or_default();
+        update(&mut volatile.status);
+        volatile.is_dirty = true;
     }
 
     /// Endpoints of a metastore as last seen; volatile.
@@ -192,30 +306,38 @@ impl Catalog {
         self.books.lock().get(&metastore).map(Book::ledger).unwrap_or_default()
     }
 
-    /// A number for a new run, never used before.
+    /// A number for a new run, never used before: the first change of the run makes it durable.
     pub fn next_run_id(&self) -> u64 {
         self.writer.lock().counters.take_run()
     }
 
     /// Size and state of the store.
     pub fn facts(&self) -> StoreFacts {
-        StoreFacts {
+        let snapshot = self.snapshot();
+        let mut facts = StoreFacts {
             path: self.path.display().to_string(),
+            size_on_disk_bytes: self.tree.size_on_disk_bytes().unwrap_or(0),
+            disk_free_bytes: self.tree.disk_free_bytes().unwrap_or(0),
             open_ms: self.open_ms,
             format_version: u32::from(keys::FORMAT_VERSION),
             ..StoreFacts::default()
+        };
+        for collection in snapshot.metastores.iter().flat_map(|view| collections(view)) {
+            facts.segment_count += collection.segments.len() as u64;
+            facts.delta_count += collection.deltas.len() as u64;
+            facts.live_bytes += collection.segments.iter().map(|p| p.segment.stored_bytes).sum::<u64>();
+            facts.live_bytes += collection.deltas.iter().map(|delta| delta.stored_bytes).sum::<u64>();
         }
-    }
-
-    /// Merges deltas into segments where there are many; returns how many collections were
-    /// merged. Run in the background.
-    pub fn merge(&self) -> Result<usize, Fault> {
-        Ok(0)
+        let small = Record::OF_METASTORE.into_iter().chain([Record::Counters, Record::Grave]);
+        for kind in small.filter(|kind| !matches!(kind, Record::Hot | Record::Raw | Record::Delta)) {
+            facts.live_bytes += self.tree.lengths(&keys::all(kind)).map_or(0, |(_, bytes)| bytes);
+        }
+        facts
     }
 
     /// Writes everything to the disk, fsync included.
     pub fn flush(&self) -> Result<(), Fault> {
-        Ok(())
+        self.tree.sync()
     }
 
     /// The clock that the catalog was opened with.
@@ -225,30 +347,40 @@ impl Catalog {
 }
 
 impl Work<'_> {
-    /// Lays what is pending over the collections.
-    fn finish(&mut self) {
-        for (address, pending) in std::mem::take(&mut self.pending) {
-            if let Some(collection) = self.collection(&pending.place, address.kind) {
-                let collection = Arc::make_mut(collection);
-                for (key, item) in &pending.items {
-                    let old = match item {
-                        Some(entry) => {
-                            collection.sums.add(&entry.hot);
-                            collection.entries.insert(key.clone(), entry.clone())
-                        }
-                        None => collection.entries.remove(key),
-                    };
-                    if let Some(old) = old {
-                        collection.sums.sub(&old.hot);
-                    }
-                }
-                for (key, stamp) in &pending.stamps {
-                    if let Some(entry) = collection.entries.get_mut(key) {
-                        entry.hot.stamp = *stamp;
-                    }
-                }
-            }
-            self.settle(&pending.place);
+    /// Applies all changes and stages what they come to.
+    fn run(&mut self, book: &mut Book, stage: &mut Stage, changes: Vec<Change>) -> Result<(), Fault> {
+        let (metastore, now) = (self.view.id, self.now);
+        for change in changes {
+            let mut desk = Desk { metastore, now, counters: &mut self.counters, batch: &mut stage.batch };
+            book.apply(&change, &mut desk);
+            self.apply(change)?;
         }
+        self.finish(stage)?;
+        let dropped = std::mem::take(&mut self.dropped_tables);
+        let mut desk = Desk { metastore, now, counters: &mut self.counters, batch: &mut stage.batch };
+        book.add_dropped(dropped, &mut desk);
+        Ok(())
     }
+}
+
+/// All collections of a metastore.
+pub(super) fn collections(view: &MetastoreView) -> impl Iterator<Item = &Arc<Collection>> {
+    let databases = view.databases().flat_map(|database| {
+        let own = [&database.table_items, &database.functions, &database.details];
+        own.into_iter().chain(database.tables.iter().map(|table| &table.partitions))
+    });
+    std::iter::once(&view.privileges).chain(databases)
+}
+
+/// Stages the removal of a metastore with all it holds.
+fn stage_removal(view: &MetastoreView, tree: &Tree, stage: &mut Stage) -> Result<(), Fault> {
+    collections(view).for_each(|collection| stage.discard(collection));
+    let parts = [Record::Hot, Record::Raw, Record::Delta, Record::Summary];
+    for kind in Record::OF_METASTORE.into_iter().filter(|kind| !parts.contains(kind)) {
+        tree.scan(&keys::of_metastore(kind, view.id), |key, _| {
+            stage.batch.remove(key);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }

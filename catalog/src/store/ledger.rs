@@ -6,9 +6,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::head::Interner;
+use super::keys::{self, Record};
+use super::record::{self, Counters};
+use super::tree::{Batch, Tree};
 use crate::change::{Change, EventRow, MissingMethod, ObjectError, Run};
+use crate::fault::Fault;
 use crate::limits::*;
-use crate::model::DatabaseName;
+use crate::model::{DatabaseName, MetastoreId};
 use crate::snapshot::DroppedTable;
 
 /// What an error is about: database, table, partition.
@@ -61,14 +68,17 @@ impl<T> Default for Ring<T> {
 }
 
 impl<T: Clone> Ring<T> {
-    fn push(&mut self, number: u64, mut rows: Vec<T>, kept_max: usize) {
-        rows.drain(..rows.len().saturating_sub(kept_max));
+    /// Adds rows; returns the numbers of the chunks that had to go for them.
+    fn push(&mut self, number: u64, rows: Vec<T>, kept_max: usize) -> Vec<u64> {
         self.length += rows.len();
         self.chunks.push_back((number, rows));
-        while kept_max < self.length {
-            let Some((_, oldest)) = self.chunks.pop_front() else { break };
+        let mut gone = Vec::new();
+        while kept_max < self.length && 1 < self.chunks.len() {
+            let Some((number, oldest)) = self.chunks.pop_front() else { break };
             self.length -= oldest.len();
+            gone.push(number);
         }
+        gone
     }
 
     fn rows(&self) -> Vec<T> {
@@ -76,67 +86,193 @@ impl<T: Clone> Ring<T> {
     }
 }
 
+/// Where the writes of one change to the bookkeeping go.
+pub(crate) struct Desk<'a> {
+    pub metastore: MetastoreId,
+    pub now: i64,
+    /// Give numbers to what is added to rings.
+    pub counters: &'a mut Counters,
+    pub batch: &'a mut Batch,
+}
+
+impl Desk<'_> {
+    fn put(&mut self, record: Record, number: u64, payload: &[u8]) {
+        self.batch.put(&keys::numbered(record, self.metastore, number), payload);
+    }
+
+    fn remove(&mut self, record: Record, number: u64) {
+        self.batch.remove(&keys::numbered(record, self.metastore, number));
+    }
+}
+
+/// The number of a record that is kept by name.
+fn name_number(parts: &[&str]) -> u64 {
+    xxh3_64(parts.join("\u{1}").as_bytes())
+}
+
+fn database_number(name: &DatabaseName) -> u64 {
+    name_number(&[&name.catalog, &name.database])
+}
+
+fn subject_number((database, table, partition): &Subject) -> u64 {
+    let (catalog, database) = database.as_ref().map_or(("", ""), |d| (&d.catalog, &d.database));
+    name_number(&[catalog, database, table.as_deref().unwrap_or(""), partition.as_deref().unwrap_or("")])
+}
+
 impl Book {
-    /// Takes what is bookkeeping among `changes` into account.
-    pub fn apply(&mut self, change: &Change, now: i64, number: u64) {
+    /// Takes a change into account, if it is one to the bookkeeping.
+    pub fn apply(&mut self, change: &Change, desk: &mut Desk<'_>) {
         match change {
             Change::DropDatabase(name) => {
-                self.source_counts.remove(name);
+                if self.source_counts.remove(name).is_some() {
+                    desk.remove(Record::SourceCount, database_number(name));
+                }
             }
             Change::MarkDatabaseDone(run_id, name) => {
                 if self.done_databases.0 != *run_id {
+                    for name in &self.done_databases.1 {
+                        desk.remove(Record::DoneDatabase, database_number(name));
+                    }
                     self.done_databases = (*run_id, BTreeSet::new());
                 }
+                let payload = record::named_numbers(name, *run_id, 0);
+                desk.put(Record::DoneDatabase, database_number(name), &payload);
                 self.done_databases.1.insert(name.clone());
             }
             Change::PutRun(run) => {
+                desk.put(Record::Run, run.run_id, &record::run(run));
                 self.runs.insert(run.run_id, run.clone());
                 while RUNS_KEPT_MAX < self.runs.len() {
-                    self.runs.pop_first();
+                    let oldest = self.runs.pop_first();
+                    oldest.into_iter().for_each(|(number, _)| desk.remove(Record::Run, number));
                 }
             }
-            Change::AddEvents(rows) => self.events.push(number, rows.clone(), EVENTS_KEPT_MAX),
-            Change::AddErrors(errors) => {
-                for error in errors {
-                    self.add_error(error);
+            Change::AddEvents(rows) if !rows.is_empty() => {
+                let rows = &rows[rows.len().saturating_sub(EVENTS_KEPT_MAX)..];
+                let number = desk.counters.take_part();
+                desk.put(Record::Events, number, &record::events(rows));
+                for number in self.events.push(number, rows.to_vec(), EVENTS_KEPT_MAX) {
+                    desk.remove(Record::Events, number);
                 }
             }
-            Change::ClearErrors(database, table) => {
-                let first = (database.clone(), table.clone(), None);
-                let gone: Vec<Subject> = self
-                    .errors
-                    .range(first..)
-                    .take_while(|((d, t, _), _)| d == database && t == table)
-                    .map(|(subject, _)| subject.clone())
-                    .collect();
-                for subject in gone {
-                    self.errors.remove(&subject);
-                }
+            Change::AddErrors(errors) => errors.iter().for_each(|error| self.add_error(error, desk)),
+            Change::ClearErrors(database, table) => self.clear_errors(database, table, desk),
+            Change::SetMissingMethods(methods) if *methods != self.missing_methods => {
+                let key = keys::of_metastore(Record::MissingMethods, desk.metastore);
+                desk.batch.put(&key, &record::missing_methods(methods));
+                self.missing_methods.clone_from(methods);
             }
-            Change::SetMissingMethods(methods) => self.missing_methods.clone_from(methods),
             Change::SetSourceCount(name, count) => {
-                self.source_counts.insert(name.clone(), (*count, now));
+                let payload = record::named_numbers(name, *count, desk.now);
+                desk.put(Record::SourceCount, database_number(name), &payload);
+                self.source_counts.insert(name.clone(), (*count, desk.now));
             }
             _ => {}
         }
     }
 
     /// Tables that were dropped.
-    pub fn add_dropped(&mut self, rows: Vec<DroppedTable>, number: u64) {
+    pub fn add_dropped(&mut self, mut rows: Vec<DroppedTable>, desk: &mut Desk<'_>) {
         if !rows.is_empty() {
-            self.dropped_tables.push(number, rows, DROPPED_TABLES_KEPT_MAX);
+            rows.drain(..rows.len().saturating_sub(DROPPED_TABLES_KEPT_MAX));
+            let number = desk.counters.take_part();
+            desk.put(Record::DroppedTables, number, &record::dropped_tables(&rows));
+            for number in self.dropped_tables.push(number, rows, DROPPED_TABLES_KEPT_MAX) {
+                desk.remove(Record::DroppedTables, number);
+            }
         }
     }
 
-    fn add_error(&mut self, error: &ObjectError) {
+    fn add_error(&mut self, error: &ObjectError, desk: &mut Desk<'_>) {
         let subject = (error.database.clone(), error.table_name.clone(), error.partition_name.clone());
-        if let Some(seen) = self.errors.get_mut(&subject) {
-            seen.1 = error.at;
-            seen.2 += 1;
-            seen.3 = error.clone();
-        } else if self.errors.len() < ERRORS_KEPT_MAX {
-            self.errors.insert(subject, (error.at, error.at, 1, error.clone()));
+        if !self.errors.contains_key(&subject) && ERRORS_KEPT_MAX <= self.errors.len() {
+            return;
         }
+        let number = subject_number(&subject);
+        let seen = self.errors.entry(subject).or_insert((error.at, error.at, 0, error.clone()));
+        *seen = (seen.0, error.at, seen.2 + 1, error.clone());
+        desk.put(Record::ObjectError, number, &record::object_error(seen));
+    }
+
+    fn clear_errors(&mut self, database: &Option<DatabaseName>, table: &Option<String>, desk: &mut Desk<'_>) {
+        let first = (database.clone(), table.clone(), None);
+        let gone: Vec<Subject> = self
+            .errors
+            .range(first..)
+            .take_while(|((d, t, _), _)| d == database && t == table)
+            .map(|(subject, _)| subject.clone())
+            .collect();
+        for subject in gone {
+            desk.remove(Record::ObjectError, subject_number(&subject));
+            self.errors.remove(&subject);
+        }
+    }
+
+    /// Reads what is stored of a metastore.
+    pub fn load(tree: &Tree, metastore: MetastoreId, interner: &mut Interner) -> Result<Self, Fault> {
+        let mut book = Self::default();
+        let scan = |kind, mut visit: Box<dyn FnMut(u64, &[u8]) -> Result<(), Fault> + '_>| {
+            tree.scan(&keys::of_metastore(kind, metastore), |key, payload| {
+                visit(keys::number_of(key).unwrap_or_default(), payload?)
+            })
+        };
+        scan(
+            Record::Run,
+            Box::new(|number, bytes| {
+                book.runs.insert(number, record::read_run(bytes)?);
+                Ok(())
+            }),
+        )?;
+        scan(
+            Record::Events,
+            Box::new(|number, bytes| {
+                book.events.push(number, record::read_events(bytes)?, usize::MAX);
+                Ok(())
+            }),
+        )?;
+        scan(
+            Record::ObjectError,
+            Box::new(|_, bytes| {
+                let seen = record::read_object_error(bytes)?;
+                let error = &seen.3;
+                let subject =
+                    (error.database.clone(), error.table_name.clone(), error.partition_name.clone());
+                book.errors.insert(subject, seen);
+                Ok(())
+            }),
+        )?;
+        scan(
+            Record::MissingMethods,
+            Box::new(|_, bytes| {
+                book.missing_methods = record::read_missing_methods(bytes)?;
+                Ok(())
+            }),
+        )?;
+        scan(
+            Record::SourceCount,
+            Box::new(|_, bytes| {
+                let (name, count, at) = record::read_named_numbers(bytes)?;
+                book.source_counts.insert(name, (count, at));
+                Ok(())
+            }),
+        )?;
+        scan(
+            Record::DroppedTables,
+            Box::new(|number, bytes| {
+                book.dropped_tables.push(number, record::read_dropped_tables(bytes, interner)?, usize::MAX);
+                Ok(())
+            }),
+        )?;
+        scan(
+            Record::DoneDatabase,
+            Box::new(|_, bytes| {
+                let (name, run_id, _) = record::read_named_numbers(bytes)?;
+                book.done_databases.0 = run_id;
+                book.done_databases.1.insert(name);
+                Ok(())
+            }),
+        )?;
+        Ok(book)
     }
 
     /// A copy for readers.

@@ -4,16 +4,23 @@ mod apply;
 mod catalog;
 mod codec;
 mod collection;
+mod delta;
 mod entry;
+mod grave;
 mod head;
 mod keys;
 mod ledger;
 mod load;
+mod read;
 mod record;
+mod recover;
+mod segment;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tree;
+mod upkeep;
 
 pub use catalog::Catalog;
 pub(crate) use collection::Collection;

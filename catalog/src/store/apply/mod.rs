@@ -5,6 +5,7 @@
 //! of collections are gathered in `pending` and become deltas or segments at the end.
 
 mod database;
+mod finish;
 mod partition;
 mod table;
 
@@ -20,6 +21,9 @@ use crate::change::{Applied, Change, Found, Origin, Stamp};
 use crate::fault::Fault;
 use crate::model::{DatabaseName, TableName};
 use crate::snapshot::{CatalogView, DatabaseView, DroppedTable, MetastoreView, TableView, Totals};
+
+pub(crate) use finish::Stage;
+pub(crate) use table::totals as totals_of_table;
 
 pub(crate) const FOUND_NEW: &str = "FOUND_NEW";
 pub(crate) const FOUND_CHANGED: &str = "FOUND_CHANGED";

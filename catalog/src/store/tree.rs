@@ -1,0 +1,232 @@
+//! The only file that names sled: one tree of sealed records.
+//!
+//! Invariants: every record carries its version and an xxh3 checksum over key and payload, so that
+//! a damaged or misplaced one is never taken for true; a [`Batch`] is written wholly or not at
+//! all; nothing is written when the volume has less free space than asked for (sled can hang on a
+//! full disk); no panic leaves this file. sled 0.34.7's own flush is `sync_file_range`, so
+//! [`Tree::sync`] calls `sync_data` on a handle of its own.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::StoreOptions;
+use crate::fault::{Code, Fault};
+
+/// Version of the seal around every record.
+const SEAL_VERSION: u8 = 1;
+const SEAL_BYTES: usize = 9;
+
+/// Writes that go together.
+#[derive(Default)]
+pub(crate) struct Batch {
+    inner: sled::Batch,
+    /// How many bytes of keys and records it writes.
+    pub bytes: u64,
+    pub is_empty: bool,
+}
+
+impl Batch {
+    pub fn new() -> Self {
+        Self { is_empty: true, ..Self::default() }
+    }
+
+    /// Writes a record.
+    pub fn put(&mut self, key: &[u8], payload: &[u8]) {
+        let mut sealed = Vec::with_capacity(SEAL_BYTES + payload.len());
+        sealed.push(SEAL_VERSION);
+        sealed.extend(checksum(key, payload).to_le_bytes());
+        sealed.extend_from_slice(payload);
+        self.bytes += (key.len() + sealed.len()) as u64;
+        self.is_empty = false;
+        self.inner.insert(key, sealed);
+    }
+
+    /// Removes a record, if there.
+    pub fn remove(&mut self, key: &[u8]) {
+        self.is_empty = false;
+        self.inner.remove(key);
+    }
+}
+
+/// Why the tree could not be opened.
+pub(crate) enum Refusal {
+    /// Another process holds it.
+    Locked,
+    /// What is there cannot be read; why.
+    Damaged(String),
+    /// Anything else.
+    Fault(Fault),
+}
+
+/// A tree of sealed records.
+pub(crate) struct Tree {
+    db: sled::Db,
+    file: File,
+    path: PathBuf,
+    disk_free_bytes_min: u64,
+}
+
+impl Tree {
+    /// Opens or creates the tree in a folder.
+    pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, Refusal> {
+        let config = sled::Config::new()
+            .path(path)
+            .cache_capacity(options.cache_bytes)
+            .use_compression(false)
+            .flush_every_ms(Some(500));
+        let db = match catch_unwind(AssertUnwindSafe(|| config.open())) {
+            Ok(Ok(db)) => db,
+            Ok(Err(sled::Error::Io(error))) if is_lock(&error) => return Err(Refusal::Locked),
+            Ok(Err(sled::Error::Io(error))) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                return Err(Refusal::Damaged(error.to_string()));
+            }
+            Ok(Err(sled::Error::Io(error))) => {
+                return Err(Refusal::Fault(io_fault(path, "open", &error)));
+            }
+            Ok(Err(error)) => return Err(Refusal::Damaged(error.to_string())),
+            Err(_) => return Err(Refusal::Damaged("sled panicked while it opened".to_owned())),
+        };
+        let sync = || {
+            File::open(path)?.sync_all()?;
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                File::open(parent)?.sync_all()?;
+            }
+            File::open(path.join("db"))
+        };
+        let file = sync().map_err(|error| Refusal::Fault(io_fault(path, "open", &error)))?;
+        Ok(Self { db, file, path: path.to_owned(), disk_free_bytes_min: options.disk_free_bytes_min })
+    }
+
+    /// The record of a key.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        match self.guard("read", || self.db.get(key))? {
+            Some(value) => Ok(Some(unseal(key, &value)?.to_vec())),
+            None => Ok(None),
+        }
+    }
+
+    /// Calls `visit` with key and record, in order of key, for every key with this prefix. A record
+    /// whose seal is broken is an `Err` in its place; an error of `visit` ends the scan.
+    pub fn scan(
+        &self,
+        prefix: &[u8],
+        mut visit: impl FnMut(&[u8], Result<&[u8], Fault>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut records = self.db.scan_prefix(prefix);
+        while let Some((key, value)) = self.guard("read", || records.next().transpose())? {
+            visit(&key, unseal(&key, &value))?;
+        }
+        Ok(())
+    }
+
+    /// Keys and record lengths below a prefix.
+    pub fn lengths(&self, prefix: &[u8]) -> Result<(u64, u64), Fault> {
+        let (mut count, mut bytes) = (0, 0);
+        let mut records = self.db.scan_prefix(prefix);
+        while let Some((key, value)) = self.guard("read", || records.next().transpose())? {
+            count += 1;
+            bytes += (key.len() + value.len()) as u64;
+        }
+        Ok((count, bytes))
+    }
+
+    /// The version byte of the newest format that a key is of.
+    pub fn newest_format(&self) -> Result<Option<u8>, Fault> {
+        let last = self.guard("read", || self.db.last())?;
+        Ok(last.and_then(|(key, _)| key.first().copied()))
+    }
+
+    /// Writes a batch wholly or not at all; it survives a kill of the process from then on.
+    pub fn write(&self, batch: Batch) -> Result<(), Fault> {
+        if batch.is_empty {
+            return Ok(());
+        }
+        let free = self.disk_free_bytes()?;
+        if free < self.disk_free_bytes_min {
+            return Err(Fault::new(
+                Code::STORE_FULL,
+                format!("store {}: write", self.path.display()),
+                format!(
+                    "the volume has {} MiB free, fewer than the {} MiB that are kept free",
+                    free >> 20,
+                    self.disk_free_bytes_min >> 20
+                ),
+            ));
+        }
+        self.guard("write", || {
+            self.db.apply_batch(batch.inner)?;
+            self.db.flush()
+        })?;
+        Ok(())
+    }
+
+    /// Everything written so far survives a loss of power.
+    pub fn sync(&self) -> Result<(), Fault> {
+        self.guard("flush", || self.db.flush())?;
+        self.file.sync_data().map_err(|error| io_fault(&self.path, "flush", &error))
+    }
+
+    /// Bytes that the folder takes.
+    pub fn size_on_disk_bytes(&self) -> Result<u64, Fault> {
+        self.guard("measure", || self.db.size_on_disk())
+    }
+
+    /// Free bytes on the volume.
+    pub fn disk_free_bytes(&self) -> Result<u64, Fault> {
+        let stat = rustix::fs::statvfs(&self.path)
+            .map_err(|error| io_fault(&self.path, "measure free space", &error.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn guard<T>(&self, what: &str, call: impl FnOnce() -> sled::Result<T>) -> Result<T, Fault> {
+        match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(sled::Error::Io(error))) => Err(io_fault(&self.path, what, &error)),
+            Ok(Err(error)) => Err(damaged(&self.path, what, error.to_string())),
+            Err(_) => Err(damaged(&self.path, what, "sled panicked on damaged data".to_owned())),
+        }
+    }
+}
+
+fn is_lock(error: &std::io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
+}
+
+fn damaged(path: &Path, what: &str, why: String) -> Fault {
+    Fault::new(Code::STORE_DAMAGED, format!("store {}: {what}", path.display()), why)
+}
+
+pub(crate) fn io_fault(path: &Path, what: &str, error: &std::io::Error) -> Fault {
+    let code = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::STORE_FULL,
+        std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData => Code::STORE_DAMAGED,
+        _ => Code::STORE_IO,
+    };
+    Fault::new(code, format!("store {}: {what}", path.display()), error.to_string())
+}
+
+fn checksum(key: &[u8], payload: &[u8]) -> u64 {
+    let mut hasher = Xxh3::new();
+    hasher.update(key);
+    hasher.update(payload);
+    hasher.digest()
+}
+
+fn unseal<'a>(key: &[u8], sealed: &'a [u8]) -> Result<&'a [u8], Fault> {
+    let broken = |why: &str| Fault::new(Code::STORE_DAMAGED, "store: read a record", why);
+    let (head, payload) = sealed.split_at_checked(SEAL_BYTES).ok_or_else(|| broken("it is too short"))?;
+    if SEAL_VERSION < head[0] {
+        return Err(Fault::new(
+            Code::STORE_FORMAT,
+            "store: read a record",
+            format!("it has version {}, this skep reads versions up to {SEAL_VERSION}", head[0]),
+        ));
+    }
+    if head[1..] != checksum(key, payload).to_le_bytes() {
+        return Err(broken("its checksum is wrong"));
+    }
+    Ok(payload)
+}
