@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod model;
+
 use super::testing::*;
 use crate::change::Change;
 use crate::model::*;
