@@ -1,0 +1,758 @@
+//! The state of one sample metastore and everything that can be done to it.
+//!
+//! Invariants: names are lower case; every change appends exactly one event (a cascading drop one
+//! per object); tables and partitions are kept as the struct fields that came, without the names
+//! that the server adds.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use skep_catalog::model::{
+    CatalogObject, DEFAULT_CATALOG, Database, DatabaseName, Function, Partition, Privilege, Table,
+    TableDetails, TableName,
+};
+use skep_hms::thrift::{Kind, Writer};
+
+use crate::encode;
+use crate::generation::Generation;
+use crate::log::{EventLog, Happening, TableImage};
+use crate::partitions::{Kept, Partitions};
+use crate::raw::{RawStruct, with_stop};
+use crate::refusal::{Exception, Outcome, refuse};
+
+/// A table as it is kept.
+#[derive(Debug)]
+pub(crate) struct TableEntry {
+    /// Fields of the struct but name, database and catalog.
+    pub(crate) fields: Bytes,
+    /// Names of the partition keys.
+    pub(crate) keys: Vec<String>,
+    pub(crate) partitions: Partitions,
+    pub(crate) details: TableDetails,
+}
+
+impl TableEntry {
+    pub(crate) fn raw(&self) -> RawStruct {
+        RawStruct::parse(&with_stop(&self.fields)).unwrap_or_default()
+    }
+}
+
+/// A database as it is kept.
+#[derive(Debug, Default)]
+pub(crate) struct DatabaseEntry {
+    /// Fields of the struct but name and catalog.
+    pub(crate) fields: Bytes,
+    pub(crate) location: String,
+    pub(crate) tables: BTreeMap<String, TableEntry>,
+    /// Fields of each function but database and catalog.
+    pub(crate) functions: BTreeMap<String, Bytes>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct CatalogEntry {
+    pub(crate) fields: Bytes,
+    pub(crate) databases: BTreeMap<String, DatabaseEntry>,
+}
+
+/// How many objects a metastore has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ObjectCounts {
+    /// Databases of all catalogs.
+    pub databases: usize,
+    /// Tables and views.
+    pub tables: usize,
+    /// Partitions.
+    pub partitions: usize,
+}
+
+/// The state of one sample metastore.
+#[derive(Debug)]
+pub struct Metastore {
+    generation: Generation,
+    catalogs: BTreeMap<String, CatalogEntry>,
+    privileges: Vec<Privilege>,
+    log: EventLog,
+    last_table_id: i64,
+}
+
+impl Metastore {
+    /// A metastore with the catalog `hive` and nothing in it, and without a notification listener
+    /// until [`Metastore::start_events`].
+    pub fn new(generation: Generation) -> Self {
+        let mut metastore = Self {
+            generation,
+            catalogs: BTreeMap::new(),
+            privileges: Vec::new(),
+            log: EventLog::default(),
+            last_table_id: 0,
+        };
+        let catalog = CatalogObject {
+            name: DEFAULT_CATALOG.to_owned(),
+            description: Some("Default catalog for Hive".to_owned()),
+            location: Some("hdfs://nn/warehouse".to_owned()),
+            ..Default::default()
+        };
+        let fields = encode::catalog(&catalog, generation);
+        metastore.catalogs.insert(catalog.name, CatalogEntry { fields, databases: BTreeMap::new() });
+        metastore
+    }
+
+    /// From now on changes are kept in the notification log. What is there already counts as
+    /// created long ago, its events cleaned: the newest id is not 0, which would mean "no log".
+    pub fn start_events(&mut self) {
+        let counts = self.object_counts();
+        self.log.start((counts.databases + counts.tables) as i64);
+    }
+
+    /// The generation that it plays.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Id of the newest event, 0 without a listener.
+    pub fn head_event_id(&self) -> i64 {
+        self.log.head()
+    }
+
+    /// Forgets events up to this id, as Hive's cleaner does.
+    pub fn trim_events(&mut self, up_to_event_id: i64) {
+        self.log.trim(up_to_event_id);
+    }
+
+    /// Counts everything.
+    pub fn object_counts(&self) -> ObjectCounts {
+        let mut counts = ObjectCounts::default();
+        for database in self.catalogs.values().flat_map(|catalog| catalog.databases.values()) {
+            counts.databases += 1;
+            counts.tables += database.tables.len();
+            counts.partitions += database.tables.values().map(|table| table.partitions.len()).sum::<usize>();
+        }
+        counts
+    }
+
+    /// Names of all tables and views, sorted.
+    pub fn table_names(&self) -> Vec<TableName> {
+        let mut names = Vec::new();
+        for (catalog, entry) in &self.catalogs {
+            for (database, entry) in &entry.databases {
+                let database = DatabaseName::new(catalog, database);
+                names.extend(entry.tables.keys().map(|table| database.table(table)));
+            }
+        }
+        names
+    }
+
+    /// Names of a table's partitions, sorted; empty when there is no such table.
+    pub fn partition_names(&self, table: &TableName) -> Vec<String> {
+        let mut names = Vec::new();
+        if let Some(entry) = self.table(table) {
+            entry.partitions.visit(&entry.keys, |name, _| {
+                names.push(name.to_owned());
+                true
+            });
+        }
+        names
+    }
+
+    pub(crate) fn log(&self) -> &EventLog {
+        &self.log
+    }
+
+    pub(crate) fn catalogs(&self) -> &BTreeMap<String, CatalogEntry> {
+        &self.catalogs
+    }
+
+    pub(crate) fn privileges(&self) -> &[Privilege] {
+        &self.privileges
+    }
+
+    pub(crate) fn database(&self, name: &DatabaseName) -> Option<&DatabaseEntry> {
+        self.catalogs.get(&name.catalog)?.databases.get(&name.database)
+    }
+
+    pub(crate) fn table(&self, name: &TableName) -> Option<&TableEntry> {
+        self.database(&name.database)?.tables.get(&name.table)
+    }
+
+    /// The catalog field of answers: only generations with catalogs fill it.
+    pub(crate) fn catalog_field<'a>(&self, catalog: &'a str) -> Option<&'a str> {
+        self.generation.has_catalogs().then_some(catalog)
+    }
+
+    fn note(&mut self, happening: Happening) {
+        self.log.append(now_seconds(), happening);
+    }
+
+    fn database_mut(&mut self, name: &DatabaseName) -> Outcome<&mut DatabaseEntry> {
+        let found = self.catalogs.get_mut(&name.catalog).and_then(|c| c.databases.get_mut(&name.database));
+        match found {
+            Some(database) => Ok(database),
+            None => refuse(Exception::NoSuchObject, format!("database {name} does not exist")),
+        }
+    }
+
+    fn table_mut(&mut self, name: &TableName) -> Outcome<&mut TableEntry> {
+        match self.database_mut(&name.database)?.tables.get_mut(&name.table) {
+            Some(table) => Ok(table),
+            None => refuse(Exception::NoSuchObject, format!("{name} table not found")),
+        }
+    }
+
+    // -- catalogs and databases
+
+    /// Creates a catalog (3.1 and later).
+    ///
+    /// Errors: the name is taken, or the generation has no catalogs.
+    pub fn create_catalog(&mut self, catalog: &CatalogObject) -> Outcome<()> {
+        if !self.generation.has_catalogs() {
+            return refuse(Exception::Meta, "this generation has no catalogs");
+        }
+        let name = catalog.name.to_lowercase();
+        if self.catalogs.contains_key(&name) {
+            return refuse(Exception::AlreadyExists, format!("Catalog {name} already exists"));
+        }
+        let fields = encode::catalog(catalog, self.generation);
+        self.catalogs.insert(name.clone(), CatalogEntry { fields, databases: BTreeMap::new() });
+        self.note(Happening::CreateCatalog { catalog: name });
+        Ok(())
+    }
+
+    /// Drops an empty catalog.
+    ///
+    /// Errors: it does not exist, or has databases.
+    pub fn drop_catalog(&mut self, name: &str) -> Outcome<()> {
+        match self.catalogs.get(name) {
+            None => return refuse(Exception::NoSuchObject, format!("No catalog {name}")),
+            Some(entry) if !entry.databases.is_empty() => {
+                return refuse(Exception::InvalidOperation, format!("Catalog {name} is not empty"));
+            }
+            Some(_) => self.catalogs.remove(name),
+        };
+        self.note(Happening::DropCatalog { catalog: name.to_owned() });
+        Ok(())
+    }
+
+    /// Creates a database, in the catalog that it names or in `hive`.
+    ///
+    /// Errors: the name is taken, the catalog does not exist.
+    pub fn create_database(&mut self, database: &Database) -> Outcome<()> {
+        let catalog = database.catalog_name.as_deref().unwrap_or(DEFAULT_CATALOG).to_owned();
+        let fields = encode::database(database, self.generation);
+        self.put_new_database(DatabaseName::new(catalog, database.name.to_lowercase()), fields)
+    }
+
+    pub(crate) fn put_new_database(&mut self, name: DatabaseName, fields: Bytes) -> Outcome<()> {
+        if name.database.is_empty() {
+            return refuse(Exception::InvalidObject, "a database needs a name");
+        }
+        let raw = RawStruct::parse(&with_stop(&fields))?;
+        let Some(catalog) = self.catalogs.get_mut(&name.catalog) else {
+            return refuse(Exception::InvalidObject, format!("No such catalog {}", name.catalog));
+        };
+        if catalog.databases.contains_key(&name.database) {
+            return refuse(Exception::AlreadyExists, format!("Database {name} already exists"));
+        }
+        let entry = DatabaseEntry { fields: fields.clone(), location: raw.text(3), ..Default::default() };
+        catalog.databases.insert(name.database.clone(), entry);
+        let image = self.database_body(&name, &fields);
+        self.note(Happening::CreateDatabase { catalog: name.catalog, database: name.database, image });
+        Ok(())
+    }
+
+    pub(crate) fn put_database(&mut self, name: &DatabaseName, fields: Bytes) -> Outcome<()> {
+        let raw = RawStruct::parse(&with_stop(&fields))?;
+        let entry = self.database_mut(name)?;
+        let before = std::mem::replace(&mut entry.fields, fields.clone());
+        entry.location = raw.text(3);
+        let before = self.database_body(name, &before);
+        let after = self.database_body(name, &fields);
+        let (catalog, database) = (name.catalog.clone(), name.database.clone());
+        if self.generation.has_catalogs() {
+            // 2.3 has no ALTER_DATABASE event.
+            self.note(Happening::AlterDatabase { catalog, database, before, after });
+        }
+        Ok(())
+    }
+
+    /// Alters a database.
+    ///
+    /// Errors: it does not exist.
+    pub fn alter_database(&mut self, name: &DatabaseName, database: &Database) -> Outcome<()> {
+        self.put_database(name, encode::database(database, self.generation))
+    }
+
+    /// Drops a database; its tables too when `is_cascading`, each with an event of its own.
+    ///
+    /// Errors: it does not exist, or has tables.
+    pub fn drop_database(&mut self, name: &DatabaseName, is_cascading: bool) -> Outcome<()> {
+        let entry = self.database_mut(name)?;
+        let tables: Vec<String> = entry.tables.keys().cloned().collect();
+        let functions: Vec<String> = entry.functions.keys().cloned().collect();
+        if !is_cascading && !(tables.is_empty() && functions.is_empty()) {
+            let message = format!("Database {name} is not empty. One or more tables exist.");
+            return refuse(Exception::InvalidOperation, message);
+        }
+        for function in functions {
+            self.drop_function(name, &function)?;
+        }
+        for table in tables {
+            self.drop_table(&name.table(table))?;
+        }
+        if let Some(catalog) = self.catalogs.get_mut(&name.catalog) {
+            catalog.databases.remove(&name.database);
+        }
+        self.note(Happening::DropDatabase { catalog: name.catalog.clone(), database: name.database.clone() });
+        Ok(())
+    }
+
+    /// The whole `Database` struct.
+    pub(crate) fn database_body(&self, name: &DatabaseName, fields: &[u8]) -> Bytes {
+        let mut w = Writer::new();
+        w.field_string(1, &name.database);
+        w.raw_struct(fields);
+        w.field_string_option(8, self.catalog_field(&name.catalog));
+        w.finish_struct()
+    }
+
+    // -- tables
+
+    /// Creates a table or view.
+    ///
+    /// Errors: the database does not exist, the name is taken.
+    pub fn create_table(&mut self, database: &DatabaseName, table: &Table) -> Outcome<()> {
+        self.last_table_id += 1;
+        let fields = encode::table(table, self.generation, self.last_table_id);
+        self.put_new_table(database.table(table.name.to_lowercase()), fields, Partitions::default())
+    }
+
+    pub(crate) fn next_table_id(&mut self) -> i64 {
+        self.last_table_id += 1;
+        self.last_table_id
+    }
+
+    pub(crate) fn put_new_table(
+        &mut self,
+        name: TableName,
+        fields: Bytes,
+        partitions: Partitions,
+    ) -> Outcome<()> {
+        let raw = RawStruct::parse(&with_stop(&fields))?;
+        let keys = key_names(&raw);
+        if name.table.is_empty() {
+            return refuse(Exception::InvalidObject, "a table needs a name");
+        }
+        let database = self.database_mut(&name.database)?;
+        if database.tables.contains_key(&name.table) {
+            return refuse(Exception::AlreadyExists, format!("Table {name} already exists"));
+        }
+        let entry = TableEntry {
+            fields: fields.clone(),
+            keys: keys.clone(),
+            partitions,
+            details: TableDetails::default(),
+        };
+        database.tables.insert(name.table.clone(), entry);
+        self.note(Happening::CreateTable(TableImage { name, fields, keys }));
+        Ok(())
+    }
+
+    /// Puts new fields into a table, and moves it when `to` differs from `from`. Locations stay,
+    /// as those of external tables do.
+    pub(crate) fn put_table(&mut self, from: &TableName, to: TableName, fields: Bytes) -> Outcome<()> {
+        let raw = RawStruct::parse(&with_stop(&fields))?;
+        let missing = |name: &TableName| format!("table {name} doesn't exist");
+        if self.table(from).is_none() {
+            return refuse(Exception::InvalidOperation, missing(from));
+        }
+        if *from != to {
+            if self.table(&to).is_some() {
+                return refuse(Exception::InvalidOperation, format!("new table {to} already exists"));
+            }
+            if self.database(&to.database).is_none() {
+                return refuse(
+                    Exception::InvalidOperation,
+                    format!("database {} doesn't exist", to.database),
+                );
+            }
+        }
+        let Some(mut entry) = self.database_mut(&from.database)?.tables.remove(&from.table) else {
+            return refuse(Exception::InvalidOperation, missing(from));
+        };
+        let before = TableImage {
+            name: from.clone(),
+            fields: std::mem::replace(&mut entry.fields, fields.clone()),
+            keys: entry.keys.clone(),
+        };
+        entry.keys = key_names(&raw);
+        let after = TableImage { name: to.clone(), fields, keys: entry.keys.clone() };
+        self.database_mut(&to.database)?.tables.insert(to.table, entry);
+        self.note(Happening::AlterTable { before, after });
+        Ok(())
+    }
+
+    /// Replaces a table's definition; the name in `table` does not matter.
+    ///
+    /// Errors: it does not exist.
+    pub fn alter_table(&mut self, name: &TableName, table: &Table) -> Outcome<()> {
+        self.last_table_id += 1;
+        let fields = encode::table(table, self.generation, self.last_table_id);
+        self.put_table(name, name.clone(), fields)
+    }
+
+    /// Sets a parameter of a table.
+    ///
+    /// Errors: it does not exist.
+    pub fn set_table_parameter(&mut self, name: &TableName, key: &str, value: &str) -> Outcome<()> {
+        self.edit_table(name, |raw| raw.set_pair(9, key, value))
+    }
+
+    /// Puts a text field that no generation knows into a table's struct.
+    ///
+    /// Errors: it does not exist.
+    pub fn set_unknown_table_field(&mut self, name: &TableName, id: i16, value: &str) -> Outcome<()> {
+        self.edit_table(name, |raw| raw.set_text(id, value))
+    }
+
+    /// Moves a table to another address.
+    ///
+    /// Errors: it does not exist.
+    pub fn set_table_location(&mut self, name: &TableName, location: &str) -> Outcome<()> {
+        self.edit_table(name, |raw| {
+            let mut storage = raw.structure(7).unwrap_or_default();
+            storage.set_text(2, location);
+            raw.set_structure(7, &storage);
+        })
+    }
+
+    pub(crate) fn edit_table(&mut self, name: &TableName, edit: impl FnOnce(&mut RawStruct)) -> Outcome<()> {
+        let Some(entry) = self.table(name) else {
+            return refuse(Exception::InvalidOperation, format!("table {name} doesn't exist"));
+        };
+        let mut raw = entry.raw();
+        edit(&mut raw);
+        self.put_table(name, name.clone(), raw.fields())
+    }
+
+    /// Renames a table, perhaps into another database.
+    ///
+    /// Errors: it does not exist, the new name is taken, the new database does not exist.
+    pub fn rename_table(&mut self, from: &TableName, to: &TableName) -> Outcome<()> {
+        let Some(entry) = self.table(from) else {
+            return refuse(Exception::InvalidOperation, format!("table {from} doesn't exist"));
+        };
+        let fields = entry.fields.clone();
+        self.put_table(from, to.clone(), fields)
+    }
+
+    /// Drops a table with its partitions: one event.
+    ///
+    /// Errors: it does not exist.
+    pub fn drop_table(&mut self, name: &TableName) -> Outcome<()> {
+        match self.database_mut(&name.database)?.tables.remove(&name.table) {
+            None => refuse(Exception::NoSuchObject, format!("{name} table not found")),
+            Some(entry) => {
+                let image = TableImage { name: name.clone(), fields: entry.fields, keys: entry.keys };
+                self.note(Happening::DropTable(image));
+                Ok(())
+            }
+        }
+    }
+
+    /// Sets constraints and column statistics of a table. Real metastores write events for some
+    /// of these only; this one for none.
+    ///
+    /// Errors: it does not exist.
+    pub fn set_table_details(&mut self, name: &TableName, details: TableDetails) -> Outcome<()> {
+        self.table_mut(name)?.details = details;
+        Ok(())
+    }
+
+    /// The whole `Table` struct.
+    pub(crate) fn table_body(&self, w: &mut Writer, name: &TableName, fields: &[u8]) {
+        w.field_string(1, &name.table);
+        w.field_string(2, &name.database.database);
+        w.raw_struct(fields);
+        w.field_string_option(17, self.catalog_field(&name.database.catalog));
+        w.stop();
+    }
+
+    // -- partitions
+
+    fn image(&self, name: &TableName) -> Outcome<TableImage> {
+        match self.table(name) {
+            Some(t) => Ok(TableImage { name: name.clone(), fields: t.fields.clone(), keys: t.keys.clone() }),
+            None => refuse(Exception::NoSuchObject, format!("{name} table not found")),
+        }
+    }
+
+    /// Adds partitions: all or none, one event.
+    ///
+    /// Errors: the table does not exist, a partition is there already, values do not fit the keys.
+    pub fn add_partitions(&mut self, name: &TableName, partitions: &[Partition]) -> Outcome<()> {
+        let kept = partitions.iter().map(encode::partition).collect();
+        self.add_kept(name, kept, false).map(|_| ())
+    }
+
+    /// Adds partitions; those that exist are an error or left out. Gives the added ones.
+    pub(crate) fn add_kept(
+        &mut self,
+        name: &TableName,
+        mut kept: Vec<Kept>,
+        is_existing_skipped: bool,
+    ) -> Outcome<Vec<Kept>> {
+        let image = self.image(name).or_else(|_| {
+            let message = format!("Unable to add partitions because table {name} does not exist");
+            refuse(Exception::InvalidObject, message)
+        })?;
+        let entry = self.table_mut(name)?;
+        let keys = entry.keys.clone();
+        if let Some(wrong) = kept.iter().find(|partition| partition.values.len() != keys.len()) {
+            let message = format!("{} values for {} partition keys", wrong.values.len(), keys.len());
+            return refuse(Exception::InvalidObject, message);
+        }
+        let path = |partition: &Kept| skep_catalog::model::partition_name(&keys, &partition.values);
+        if is_existing_skipped {
+            kept.retain(|partition| entry.partitions.get(&keys, &path(partition)).is_none());
+        } else if let Some(there) = kept.iter().find(|p| entry.partitions.get(&keys, &path(p)).is_some()) {
+            let message = format!("Partition already exists: {}", path(there));
+            return refuse(Exception::AlreadyExists, message);
+        }
+        for partition in &kept {
+            entry.partitions.put(&keys, partition.clone());
+        }
+        if !kept.is_empty() {
+            self.note(Happening::AddPartitions(image, kept.clone()));
+        }
+        Ok(kept)
+    }
+
+    /// Alters partitions: an event each, or one for all where `is_plural` and the generation
+    /// knows that (4.2).
+    ///
+    /// Errors: the table or one of the partitions does not exist; nothing is changed then.
+    pub fn alter_partitions(
+        &mut self,
+        name: &TableName,
+        partitions: &[Partition],
+        is_plural: bool,
+    ) -> Outcome<()> {
+        self.alter_kept(name, partitions.iter().map(encode::partition).collect(), is_plural)
+    }
+
+    pub(crate) fn alter_kept(&mut self, name: &TableName, kept: Vec<Kept>, is_plural: bool) -> Outcome<()> {
+        let is_plural = is_plural && self.generation >= Generation::V4_2;
+        let is_logged = self.log.is_enabled();
+        let image =
+            self.image(name).or_else(|refusal| refuse(Exception::InvalidOperation, refusal.message))?;
+        let entry = self.table_mut(name)?;
+        let keys = entry.keys.clone();
+        let mut changes = Vec::with_capacity(kept.len());
+        for after in kept {
+            let path = skep_catalog::model::partition_name(&keys, &after.values);
+            let Some(before) = entry.partitions.get(&keys, &path) else {
+                let message = format!("alter is not possible: partition {path} of {name} does not exist");
+                return refuse(Exception::InvalidOperation, message);
+            };
+            let before = (is_logged && !is_plural).then(|| before.to_kept(&path));
+            changes.push((before, after));
+        }
+        for (_, after) in &changes {
+            entry.partitions.put(&keys, after.clone());
+        }
+        if is_plural {
+            let after = changes.into_iter().map(|(_, after)| after).collect();
+            self.note(Happening::AlterPartitions(image, after));
+        } else {
+            for (before, after) in changes {
+                if let Some(before) = before {
+                    self.note(Happening::AlterPartition { table: image.clone(), before, after });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a parameter of a partition.
+    ///
+    /// Errors: it does not exist.
+    pub fn set_partition_parameter(
+        &mut self,
+        table: &TableName,
+        partition: &str,
+        key: &str,
+        value: &str,
+    ) -> Outcome<()> {
+        self.edit_partition(table, partition, |raw| raw.set_pair(7, key, value))
+    }
+
+    /// Moves a partition to another address.
+    ///
+    /// Errors: it does not exist.
+    pub fn set_partition_location(
+        &mut self,
+        table: &TableName,
+        partition: &str,
+        location: &str,
+    ) -> Outcome<()> {
+        self.edit_partition(table, partition, |raw| {
+            let mut storage = raw.structure(6).unwrap_or_default();
+            storage.set_text(2, location);
+            raw.set_structure(6, &storage);
+        })
+    }
+
+    fn edit_partition(
+        &mut self,
+        table: &TableName,
+        partition: &str,
+        edit: impl FnOnce(&mut RawStruct),
+    ) -> Outcome<()> {
+        let found = self.table(table).and_then(|entry| entry.partitions.get(&entry.keys, partition));
+        let Some(found) = found else {
+            return refuse(
+                Exception::InvalidOperation,
+                format!("partition {partition} of {table} does not exist"),
+            );
+        };
+        let before = found.to_kept(partition);
+        let mut raw = before.raw();
+        edit(&mut raw);
+        self.alter_kept(table, vec![Kept { values: before.values, fields: raw.fields() }], false)
+    }
+
+    /// Drops partitions by name: all or none, one event.
+    ///
+    /// Errors: the table or one of the partitions does not exist.
+    pub fn drop_partitions(&mut self, table: &TableName, names: &[String]) -> Outcome<()> {
+        let image = self.image(table)?;
+        let entry = self.table_mut(table)?;
+        let keys = entry.keys.clone();
+        let mut dropped = Vec::with_capacity(names.len());
+        for name in names {
+            match entry.partitions.get(&keys, name) {
+                Some(found) => dropped.push(found.values()),
+                None => {
+                    return refuse(
+                        Exception::NoSuchObject,
+                        format!("partition {name} of {table} doesn't exist"),
+                    );
+                }
+            }
+        }
+        for name in names {
+            entry.partitions.remove(&keys, name);
+        }
+        if !dropped.is_empty() {
+            self.note(Happening::DropPartitions(image, dropped));
+        }
+        Ok(())
+    }
+
+    /// Gives a partition other values: one ALTER_PARTITION event with the old values before and
+    /// the new ones after.
+    ///
+    /// Errors: it does not exist, or there is one with the new values.
+    pub fn rename_partition(&mut self, table: &TableName, from: &str, values: &[String]) -> Outcome<()> {
+        let found = self.table(table).and_then(|entry| entry.partitions.get(&entry.keys, from));
+        let Some(found) = found else {
+            return refuse(
+                Exception::InvalidOperation,
+                format!("partition {from} of {table} does not exist"),
+            );
+        };
+        let fields = found.to_kept(from).fields;
+        self.rename_kept(table, from, Kept { values: values.to_vec(), fields })
+    }
+
+    pub(crate) fn rename_kept(&mut self, table: &TableName, from: &str, after: Kept) -> Outcome<()> {
+        let image = self.image(table).or_else(|r| refuse(Exception::InvalidOperation, r.message))?;
+        let entry = self.table_mut(table)?;
+        let keys = entry.keys.clone();
+        let to = skep_catalog::model::partition_name(&keys, &after.values);
+        if after.values.len() != keys.len() {
+            return refuse(Exception::InvalidOperation, "values do not fit the partition keys");
+        }
+        let Some(before) = entry.partitions.get(&keys, from).map(|found| found.to_kept(from)) else {
+            return refuse(
+                Exception::InvalidOperation,
+                format!("partition {from} of {table} does not exist"),
+            );
+        };
+        if to != from && entry.partitions.get(&keys, &to).is_some() {
+            return refuse(Exception::InvalidOperation, format!("Partition already exists:{table}.{to}"));
+        }
+        entry.partitions.remove(&keys, from);
+        entry.partitions.put(&keys, after.clone());
+        self.note(Happening::AlterPartition { table: image, before, after });
+        Ok(())
+    }
+
+    // -- functions and grants
+
+    /// Creates a permanent function.
+    ///
+    /// Errors: the database does not exist, the name is taken.
+    pub fn create_function(&mut self, database: &DatabaseName, function: &Function) -> Outcome<()> {
+        self.put_new_function(database, function.name.to_lowercase(), encode::function(function))
+    }
+
+    pub(crate) fn put_new_function(
+        &mut self,
+        database: &DatabaseName,
+        name: String,
+        fields: Bytes,
+    ) -> Outcome<()> {
+        let entry = self.database_mut(database)?;
+        if entry.functions.contains_key(&name) {
+            return refuse(Exception::AlreadyExists, format!("Function {name} already exists"));
+        }
+        entry.functions.insert(name, fields.clone());
+        let image = self.function_body(database, &fields);
+        let (catalog, database) = (database.catalog.clone(), database.database.clone());
+        self.note(Happening::CreateFunction { catalog, database, image });
+        Ok(())
+    }
+
+    /// Drops a function.
+    ///
+    /// Errors: it does not exist.
+    pub fn drop_function(&mut self, database: &DatabaseName, name: &str) -> Outcome<()> {
+        if self.database_mut(database)?.functions.remove(name).is_none() {
+            return refuse(Exception::NoSuchObject, format!("Function {database}.{name} does not exist"));
+        }
+        let (catalog, database) = (database.catalog.clone(), database.database.clone());
+        self.note(Happening::DropFunction { catalog, database, name: name.to_owned() });
+        Ok(())
+    }
+
+    /// The whole `Function` struct.
+    pub(crate) fn function_body(&self, database: &DatabaseName, fields: &[u8]) -> Bytes {
+        let mut w = Writer::new();
+        w.field_string(2, &database.database);
+        w.raw_struct(fields);
+        w.field_string_option(9, self.catalog_field(&database.catalog));
+        w.finish_struct()
+    }
+
+    /// Records a grant; no generation writes an event for it.
+    pub fn grant(&mut self, privilege: Privilege) {
+        self.privileges.push(privilege);
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now_seconds() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}
+
+fn key_names(raw: &RawStruct) -> Vec<String> {
+    let name =
+        |column: &Bytes| RawStruct::parse(column).map(|c| c.text(1).to_lowercase()).unwrap_or_default();
+    raw.get(8, Kind::List)
+        .and_then(|value| crate::raw::structs(value).ok())
+        .unwrap_or_default()
+        .iter()
+        .map(name)
+        .collect()
+}
