@@ -6,5 +6,11 @@
 //! offset, never a panic.
 
 pub mod client;
+pub mod events;
 pub mod objects;
+mod source;
 pub mod thrift;
+
+pub use client::{Client, ClientOptions, TlsOptions};
+pub use objects::HmsDecoder;
+pub use source::HmsSource;

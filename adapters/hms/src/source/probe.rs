@@ -1,0 +1,108 @@
+//! What a server is and can.
+
+use skep_catalog::fault::Fault;
+use skep_catalog::model::{ConstraintKind, DEFAULT_CATALOG, DatabaseName};
+use skep_catalog::ports::{Source, SourceFacts};
+
+use super::reply::{NEVER_NOT_FOUND, read_text};
+use super::request::{all_privileges, next_notification, nothing};
+use super::{HmsSource, details, is_there};
+
+impl HmsSource {
+    pub(super) async fn find_facts(&self) -> Result<SourceFacts, Fault> {
+        // A server may have been replaced by another release since it was last asked.
+        self.missing.lock().clear();
+        *self.has_catalogs.lock() = None;
+        let has_catalogs = self.dialect().await?.has_catalogs;
+        let hive_version = self.version(has_catalogs).await?;
+        self.try_optional_methods().await?;
+        let head_event_id = match self.lacks("get_current_notificationEventId") {
+            true => None,
+            false => self.head_of_log().await?,
+        };
+        // A method whose sister does the same is not missed.
+        let optional = |method: &&&str| OPTIONAL.contains(method);
+        let missing_methods =
+            self.missing.lock().iter().filter(optional).map(|&method| method.to_owned()).collect();
+        Ok(SourceFacts {
+            hive_version,
+            endpoint_uri: self.client.endpoint_uri(),
+            has_catalogs,
+            head_event_id,
+            missing_methods,
+            auth_mode: if self.client.options().tls.is_some() { "tls" } else { "none" }.to_owned(),
+        })
+    }
+
+    /// `getVersion` answers "3.0" on all of 2.3 and 3.x and the release on 4.x. Catalogs came
+    /// with 3.0.
+    async fn version(&self, has_catalogs: bool) -> Result<String, Fault> {
+        let said = self.ask("getVersion", &nothing(), NEVER_NOT_FOUND, read_text).await;
+        let said = match said {
+            Ok(said) => said,
+            Err(failure) if failure.is_of_object => String::new(),
+            Err(failure) if is_there::<()>(Err(failure.clone()))? => String::new(),
+            Err(_) => String::new(),
+        };
+        let major = said.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        Ok(match (major, has_catalogs) {
+            (Some(4..), _) => said,
+            (_, true) => "3.1".to_owned(),
+            (_, false) => "2.3".to_owned(),
+        })
+    }
+
+    /// Asks each optional method once about nothing in particular.
+    async fn try_optional_methods(&self) -> Result<(), Fault> {
+        let dialect = self.dialect().await?;
+        let database = DatabaseName::new(DEFAULT_CATALOG, "default");
+        // A name that no table can have: the answer is empty or an error, both show the method.
+        let table = database.table("skep_probe");
+        for method in OPTIONAL {
+            let kind = ConstraintKind::ALL.into_iter().find(|kind| details::method(*kind) == method);
+            let arguments = match (method, kind) {
+                (_, Some(kind)) => dialect.constraints(kind, &table),
+                ("get_functions", _) => dialect.of_database_and(&database, "skep_probe"),
+                ("get_table_statistics_req", _) => dialect.statistics(&table, &[]),
+                ("list_privileges", _) => all_privileges(),
+                ("get_next_notification", _) => next_notification(i64::MAX - 1, 1),
+                _ => nothing(),
+            };
+            is_there(self.ask(method, &arguments, NEVER_NOT_FOUND, |_, _, _| Ok(())).await)?;
+        }
+        Ok(())
+    }
+
+    /// The newest event id. A server without a listener answers 0; so does one whose log is
+    /// still empty, but then it holds no more than its default database.
+    async fn head_of_log(&self) -> Result<Option<i64>, Fault> {
+        let head = match self.read_head().await {
+            Ok(head) => head,
+            // The log is there but not for us.
+            Err(failure) if failure.is_of_object => return Ok(None),
+            Err(failure) => return Err(failure.fault),
+        };
+        if head > 0 {
+            return Ok(Some(head));
+        }
+        let databases = self.database_names(DEFAULT_CATALOG).await?;
+        let has_objects = databases.iter().any(|name| name != "default")
+            || !self.table_names(&DatabaseName::new(DEFAULT_CATALOG, "default")).await?.is_empty();
+        Ok((!has_objects).then_some(0))
+    }
+}
+
+/// Methods whose absence leaves something out of the mirror.
+const OPTIONAL: [&str; 11] = [
+    "get_functions",
+    "get_primary_keys",
+    "get_foreign_keys",
+    "get_unique_constraints",
+    "get_not_null_constraints",
+    "get_default_constraints",
+    "get_check_constraints",
+    "get_table_statistics_req",
+    "list_privileges",
+    "get_current_notificationEventId",
+    "get_next_notification",
+];
