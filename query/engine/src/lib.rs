@@ -1,1 +1,31 @@
-//! skep-query
+//! SQL over snapshots of the catalog.
+//!
+//! Map of the crate, in the direction that a statement goes:
+//! - [`engine`]: takes a statement, bounds its time, memory and rows, gives batches;
+//! - [`guard`]: refuses before planning what could not be planned or ended in bounds;
+//! - [`session`]: DataFusion set up for one statement on one pinned snapshot;
+//! - [`spec`]: every table and column described once;
+//! - [`tables`]: one file per family of tables;
+//! - [`chunk`]: how a table is read: pruned, only what is asked for, filtered exactly;
+//! - [`rollup`]: sums over partitions answered from per-table sums;
+//! - [`errors`]: every error as a [`skep_catalog::fault::Fault`] with a stable code.
+//!
+//! Deliberately absent: sockets, files, writing of any kind.
+
+mod cache;
+mod chunk;
+pub mod describe;
+pub mod engine;
+mod errors;
+mod guard;
+mod pinned;
+mod queries;
+mod rollup;
+mod rows;
+mod session;
+pub mod spec;
+mod tables;
+
+pub use arrow;
+pub use engine::{Engine, EngineOptions, QueryResult};
+pub use pinned::{Node, Setting};

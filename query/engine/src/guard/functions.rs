@@ -1,0 +1,186 @@
+//! Functions that make much out of little: taken away, or held to a size before they run.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{DataType, FieldRef, Int64Type};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+};
+use skep_catalog::fault::{Code, Fault};
+
+/// Bytes that one call may make for one batch of rows.
+const RESULT_BYTES_MAX: usize = 64 << 20;
+
+/// Taken away: the size of what they make is in their arguments alone.
+const FORBIDDEN: &[&str] = &[
+    "array_repeat",
+    "array_resize",
+    "gen_series",
+    "generate_series",
+    "glob",
+    "list_repeat",
+    "list_resize",
+    "parquet_metadata",
+    "range",
+    "read_avro",
+    "read_csv",
+    "read_json",
+    "read_parquet",
+];
+
+/// How much a call makes at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Growth {
+    /// The first text as often as the second argument says.
+    Times,
+    /// As many characters as the second argument says.
+    Pad,
+    /// The last text for every byte of the first.
+    Replace,
+    /// All arguments together.
+    Sum,
+}
+
+const GROWING: &[(&str, Growth)] = &[
+    ("array_append", Growth::Sum),
+    ("array_concat", Growth::Sum),
+    ("array_prepend", Growth::Sum),
+    ("array_to_string", Growth::Replace),
+    ("concat", Growth::Sum),
+    ("concat_ws", Growth::Sum),
+    ("lpad", Growth::Pad),
+    ("make_array", Growth::Sum),
+    ("map", Growth::Sum),
+    ("overlay", Growth::Sum),
+    ("regexp_replace", Growth::Replace),
+    ("repeat", Growth::Times),
+    ("replace", Growth::Replace),
+    ("rpad", Growth::Pad),
+    ("translate", Growth::Replace),
+];
+
+/// Whether a function is taken away.
+pub fn is_forbidden(name: &str) -> bool {
+    FORBIDDEN.contains(&name)
+}
+
+/// The function as skep offers it; `None` when it is taken away.
+pub fn offered(function: Arc<ScalarUDF>) -> Option<Arc<ScalarUDF>> {
+    if is_forbidden(function.name()) {
+        return None;
+    }
+    match GROWING.iter().find(|(name, _)| *name == function.name()) {
+        Some((_, growth)) => Some(Arc::new(ScalarUDF::new_from_impl(Bounded { inner: function, growth: *growth }))),
+        None => Some(function),
+    }
+}
+
+/// A function whose result is bounded before it is made.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Bounded {
+    inner: Arc<ScalarUDF>,
+    growth: Growth,
+}
+
+impl ScalarUDFImpl for Bounded {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(arg_types)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        self.inner.return_field_from_args(args)
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(arg_types)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let bytes = self.growth.bytes_max(&args.args, args.number_rows);
+        if RESULT_BYTES_MAX < bytes {
+            let fault = Fault::new(
+                Code::SQL_FORBIDDEN,
+                format!("function {}", self.name()),
+                format!("it would make up to {bytes} bytes at once, more than {RESULT_BYTES_MAX}"),
+            );
+            return Err(DataFusionError::External(Box::new(fault)));
+        }
+        self.inner.invoke_with_args(args)
+    }
+}
+
+impl Growth {
+    fn bytes_max(self, args: &[ColumnarValue], rows: usize) -> usize {
+        // Constants alone are computed once.
+        let is_constant = args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let rows = if is_constant { 1 } else { rows };
+        let text = |index: usize| args.get(index).map_or(0, |arg| bytes_of(arg, rows));
+        let number = |index: usize| args.get(index).map_or(0, number_max);
+        match self {
+            Self::Times => text(0).saturating_mul(number(1)),
+            // A character has at most four bytes.
+            Self::Pad => rows.saturating_mul(number(1)).saturating_mul(4),
+            Self::Replace => {
+                let longest = (1..args.len()).map(|i| longest(&args[i])).max().unwrap_or(0);
+                text(0).saturating_add(rows).saturating_mul(longest.max(1))
+            }
+            Self::Sum => (0..args.len()).map(text).fold(0, usize::saturating_add),
+        }
+    }
+}
+
+/// Bytes of a value over all rows.
+fn bytes_of(value: &ColumnarValue, rows: usize) -> usize {
+    match value {
+        ColumnarValue::Array(array) => array.to_data().get_slice_memory_size().unwrap_or(usize::MAX),
+        ColumnarValue::Scalar(scalar) => scalar.size().saturating_mul(rows),
+    }
+}
+
+/// The largest number in a value; 0 for anything else.
+fn number_max(value: &ColumnarValue) -> usize {
+    let number = match value {
+        ColumnarValue::Array(array) => array
+            .as_primitive_opt::<Int64Type>()
+            .and_then(|numbers| arrow::compute::max(numbers))
+            // Other kinds of numbers are few; they count as the most.
+            .or_else(|| (!array.is_empty() && array.data_type() != &DataType::Int64).then_some(i64::MAX)),
+        ColumnarValue::Scalar(scalar) => match scalar.cast_to(&DataType::Int64) {
+            Ok(ScalarValue::Int64(number)) => number,
+            _ => None,
+        },
+    };
+    usize::try_from(number.unwrap_or(0)).unwrap_or(0)
+}
+
+/// The longest text in a value, in bytes.
+fn longest(value: &ColumnarValue) -> usize {
+    match value {
+        ColumnarValue::Array(array) => match array.as_string_opt::<i32>() {
+            Some(texts) => texts.iter().flatten().map(str::len).max().unwrap_or(0),
+            None => array.to_data().get_slice_memory_size().unwrap_or(usize::MAX),
+        },
+        ColumnarValue::Scalar(ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text)) => {
+            text.as_ref().map_or(0, String::len)
+        }
+        ColumnarValue::Scalar(scalar) => scalar.size(),
+    }
+}

@@ -1,0 +1,226 @@
+//! What happens to a statement before it is planned: planning a hostile one can take for ever or
+//! end the process, so its size is bounded first.
+//!
+//! Order: length of the text, number of tokens, shapes the parser would recurse on, parsing (with
+//! its own depth limit, on a thread with a large stack), nodes and depth of the tree.
+
+pub mod functions;
+mod show;
+mod size;
+
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use skep_catalog::fault::{Code, Fault};
+
+/// Bytes of a statement's text.
+pub const TEXT_BYTES_MAX: usize = 64 << 10;
+/// Nodes of a statement's tree, common table expressions counted at every use.
+pub const NODES_MAX: usize = 5_000;
+/// Depth of a statement's tree, chains of operators counted.
+pub const DEPTH_MAX: usize = 200;
+/// A node is rarely more than four tokens; more cannot be within [`NODES_MAX`].
+const TOKENS_MAX: usize = 4 * NODES_MAX;
+/// The parser descends at most twice for one level of the tree.
+const PARSER_DEPTH_MAX: usize = 2 * DEPTH_MAX + 50;
+
+fn refused(code: Code, why: impl Into<String>) -> Fault {
+    Fault::new(code, "statement refused", why)
+}
+
+fn too_complex(what: &str, limit: usize) -> Fault {
+    refused(Code::SQL_TOO_COMPLEX, format!("it has {what} of more than {limit}"))
+}
+
+/// Parses one statement that may be planned. To be called on a thread with a large stack, where
+/// the statement must also be dropped.
+///
+/// Errors: `SQL_TOO_LONG`, `SQL_TOO_COMPLEX`, `SQL_SYNTAX`, `SQL_READ_ONLY`, `SQL_FORBIDDEN`.
+pub fn parse(sql: &str) -> Result<Statement, Fault> {
+    if TEXT_BYTES_MAX < sql.len() {
+        let why = format!("its text has {} bytes, more than {TEXT_BYTES_MAX}", sql.len());
+        return Err(refused(Code::SQL_TOO_LONG, why));
+    }
+    let dialect = GenericDialect {};
+    let tokens = Tokenizer::new(&dialect, sql)
+        .tokenize()
+        .map_err(|e| Fault::new(Code::SQL_SYNTAX, "statement cannot be parsed", e.to_string()))?;
+    let tokens: Vec<Token> =
+        tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_) | Token::EOF)).collect();
+    check_tokens(&tokens)?;
+    let rewritten = show::rewrite(&tokens);
+    let sql = rewritten.as_deref().unwrap_or(sql);
+    let parsed = DFParserBuilder::new(sql)
+        .with_dialect(&dialect)
+        .with_recursion_limit(PARSER_DEPTH_MAX)
+        .build()
+        .and_then(|mut parser| parser.parse_statements());
+    let mut statements = parsed.map_err(|e| crate::errors::from_datafusion(&e))?;
+    let statement = match (statements.pop_front(), statements.len()) {
+        (Some(statement), 0) => statement,
+        (None, _) => return Err(Fault::new(Code::SQL_SYNTAX, "statement is empty", "there is nothing to do")),
+        (Some(_), more) => {
+            let why = format!("there are {} statements in one text", more + 1);
+            return Err(Fault::new(Code::SQL_SYNTAX, "one statement at a time", why));
+        }
+    };
+    size::check(read_only(&statement)?)?;
+    Ok(statement)
+}
+
+fn check_tokens(tokens: &[Token]) -> Result<(), Fault> {
+    if TOKENS_MAX < tokens.len() {
+        return Err(too_complex("a number of words and signs", TOKENS_MAX));
+    }
+    let is_explain = |token: &Token| match token {
+        Token::Word(word) => {
+            ["EXPLAIN", "DESCRIBE", "DESC"].iter().any(|w| word.value.eq_ignore_ascii_case(w))
+        }
+        _ => false,
+    };
+    if 1 < tokens.iter().take(8).filter(|t| is_explain(t)).count() && tokens.first().is_some_and(is_explain) {
+        return Err(Fault::new(Code::SQL_SYNTAX, "statement cannot be parsed", "EXPLAIN cannot be nested"));
+    }
+    // Brackets, and types such as array<array<...>>, are what the parser recurses on.
+    let (mut open, mut typed) = (0_usize, 0_usize);
+    for pair in tokens.windows(2) {
+        match &pair[0] {
+            Token::LParen | Token::LBracket | Token::LBrace => open += 1,
+            Token::RParen | Token::RBracket | Token::RBrace => open = open.saturating_sub(1),
+            _ => {}
+        }
+        typed = match (&pair[0], &pair[1]) {
+            (Token::Word(_), Token::Lt) => typed + 1,
+            (Token::Lt, Token::Word(_)) => typed,
+            _ => 0,
+        };
+        if DEPTH_MAX < open || DEPTH_MAX < typed {
+            return Err(too_complex("a nesting", DEPTH_MAX));
+        }
+    }
+    Ok(())
+}
+
+/// The query inside a statement, when it is one that changes nothing.
+fn read_only(statement: &Statement) -> Result<&SqlStatement, Fault> {
+    let is_query = |statement: &SqlStatement| matches!(statement, SqlStatement::Query(_));
+    let word = |text: String| text.split_whitespace().next().unwrap_or("statement").to_uppercase();
+    match statement {
+        Statement::Statement(inner) => match inner.as_ref() {
+            SqlStatement::Explain { statement: explained, .. } if is_query(explained) => Ok(explained),
+            query if is_query(query) => Ok(query),
+            other => Err(not_allowed(&word(other.to_string()))),
+        },
+        Statement::Explain(explain) => match explain.statement.as_ref() {
+            Statement::Statement(inner) if is_query(inner) => Ok(inner),
+            _ => Err(not_allowed("EXPLAIN of anything but a query")),
+        },
+        other => Err(not_allowed(&word(other.to_string()))),
+    }
+}
+
+fn not_allowed(what: &str) -> Fault {
+    refused(
+        Code::SQL_READ_ONLY,
+        format!("{what} is not SELECT, VALUES, EXPLAIN, DESCRIBE or SHOW of something that skep has"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Parses as the engine does: on a thread with a large stack.
+    fn code(sql: String) -> Option<Code> {
+        std::thread::Builder::new()
+            .stack_size(crate::engine::STACK_BYTES)
+            .spawn(move || parse(&sql).err().map(|f| f.code))
+            .unwrap()
+            .join()
+            .unwrap()
+    }
+
+    #[test]
+    fn depth_up_to_the_limit_is_parsed_and_more_is_refused() {
+        let nested = |n: usize| format!("SELECT {}1{}", "(".repeat(n), ")".repeat(n));
+        assert_eq!(code(nested(150)), None);
+        assert_eq!(code(nested(250)), Some(Code::SQL_TOO_COMPLEX));
+        let chain = |n: usize| format!("SELECT {}1", "1+".repeat(n));
+        assert_eq!(code(chain(150)), None);
+        assert_eq!(code(chain(250)), Some(Code::SQL_TOO_COMPLEX));
+        let not = |n: usize| format!("SELECT {} true", "NOT ".repeat(n));
+        assert_eq!(code(not(150)), None);
+        assert_eq!(code(not(20_000)), Some(Code::SQL_TOO_COMPLEX));
+    }
+
+    #[test]
+    fn bombs_of_every_shape_are_refused() {
+        let case = "CASE WHEN true THEN ".repeat(1_000) + "1" + &" END".repeat(1_000);
+        let bombs = [
+            format!("SELECT {}1", "1+".repeat(2_000)),
+            format!("SELECT 1 WHERE {}true", "1=1 OR ".repeat(2_000)),
+            format!("SELECT 1 WHERE {}true", "a OR ".repeat(12_000)),
+            format!("SELECT {case}"),
+            format!("SELECT {}1{}", "(".repeat(30_000), ")".repeat(30_000)),
+            format!("SELECT {}1", "- ".repeat(9_000)),
+            format!("SELECT {}1{}", "abs(".repeat(9_000), ")".repeat(9_000)),
+            format!("SELECT CAST(NULL AS {}int{})", "array<".repeat(4_000), ">".repeat(4_000)),
+            vec!["SELECT 1"; 1_000].join(" UNION ALL "),
+            format!("SELECT 1 IN ({})", vec!["1"; 25_000].join(",")),
+            format!("SELECT * FROM {}", vec!["t"; 300].join(", ")),
+            format!("SELECT * FROM t {}", "JOIN t USING (a) ".repeat(300)),
+            format!("{}SELECT 1", "EXPLAIN ".repeat(8_000)),
+            format!("SELECT * FROM {}t{}", "(SELECT * FROM ".repeat(3_000), ")".repeat(3_000)),
+            format!("SELECT 'a'{}", "||'a'".repeat(3_000)),
+            format!("SELECT a{}", "[1]".repeat(9_000)),
+            format!("SELECT a{}", "::int".repeat(9_000)),
+        ];
+        for bomb in bombs {
+            let head: String = bomb.chars().take(40).collect();
+            let code = code(bomb).unwrap_or_else(|| panic!("{head} was let through"));
+            assert!(matches!(code, Code::SQL_TOO_COMPLEX | Code::SQL_SYNTAX), "{head}: {code:?}");
+        }
+    }
+
+    #[test]
+    fn common_table_expressions_count_at_every_use() {
+        let mut sql = "WITH t0 AS (SELECT 1 AS a)".to_owned();
+        for i in 1..30 {
+            sql += &format!(", t{i} AS (SELECT * FROM t{0} UNION ALL SELECT * FROM t{0})", i - 1);
+        }
+        assert_eq!(code(sql + " SELECT count(*) FROM t29"), Some(Code::SQL_TOO_COMPLEX));
+    }
+
+    #[test]
+    fn what_would_change_something_is_refused() {
+        for sql in [
+            "INSERT INTO catalog.tables VALUES (1)",
+            "DROP TABLE catalog.tables",
+            "CREATE TABLE t AS SELECT 1",
+            "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
+            "COPY (SELECT 1) TO '/tmp/x'",
+            "SET datafusion.execution.batch_size = 1",
+            "DELETE FROM catalog.tables",
+            "EXPLAIN INSERT INTO t VALUES (1)",
+            "CREATE VIEW v AS SELECT 1",
+            "PREPARE p AS SELECT 1",
+            "BEGIN",
+        ] {
+            assert_eq!(code(sql.to_owned()), Some(Code::SQL_READ_ONLY), "{sql}");
+        }
+    }
+
+    #[test]
+    fn unbounded_functions_are_refused() {
+        for sql in [
+            "SELECT * FROM generate_series(1, 100000000)",
+            "SELECT unnest(range(1, 100000000))",
+            "SELECT array_repeat('a', 1000000000)",
+            "SELECT * FROM read_csv('/etc/passwd')",
+        ] {
+            assert_eq!(code(sql.to_owned()), Some(Code::SQL_FORBIDDEN), "{sql}");
+        }
+    }
+}

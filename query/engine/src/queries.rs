@@ -1,0 +1,112 @@
+//! Statements that run and statements that ended: `runtime.queries`, `runtime.query_history`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use skep_catalog::fault::{Code, Fault};
+
+/// Ended statements kept.
+pub const HISTORY_ROWS_MAX: usize = 1_000;
+/// Characters kept of a statement's text.
+const STATEMENT_CHARS_MAX: usize = 4_096;
+
+/// A statement that runs.
+#[derive(Debug)]
+pub struct Query {
+    /// Number.
+    pub query_id: u64,
+    /// Text, cut.
+    pub statement: String,
+    /// Microseconds since 1970.
+    pub started_at: i64,
+    /// Microseconds since 1970; 0 while it is being planned.
+    pub planned_at: AtomicU64,
+    /// Rows given out.
+    pub row_count: AtomicU64,
+}
+
+/// A statement that ended.
+#[derive(Clone, Debug)]
+pub struct EndedQuery {
+    /// As it ran.
+    pub query: Arc<Query>,
+    /// Microseconds since 1970.
+    pub finished_at: i64,
+    /// Why it failed.
+    pub fault: Option<Fault>,
+}
+
+impl EndedQuery {
+    /// `done`, `failed` or `cancelled`.
+    pub fn state(&self) -> &'static str {
+        match &self.fault {
+            None => "done",
+            Some(fault) if fault.code == Code::SQL_CANCELLED => "cancelled",
+            Some(_) => "failed",
+        }
+    }
+}
+
+/// Both lists.
+#[derive(Default)]
+pub struct Queries {
+    next_id: AtomicU64,
+    running: Mutex<BTreeMap<u64, Arc<Query>>>,
+    ended: Mutex<VecDeque<EndedQuery>>,
+}
+
+impl Queries {
+    /// A statement begins.
+    pub fn begin(&self, statement: &str, started_at: i64) -> Arc<Query> {
+        let query = Arc::new(Query {
+            query_id: self.next_id.fetch_add(1, Ordering::Relaxed) + 1,
+            statement: statement.chars().take(STATEMENT_CHARS_MAX).collect(),
+            started_at,
+            planned_at: AtomicU64::new(0),
+            row_count: AtomicU64::new(0),
+        });
+        self.running.lock().insert(query.query_id, Arc::clone(&query));
+        query
+    }
+
+    /// A statement ends.
+    pub fn end(&self, query: &Arc<Query>, finished_at: i64, fault: Option<Fault>) {
+        self.running.lock().remove(&query.query_id);
+        let mut ended = self.ended.lock();
+        if ended.len() == HISTORY_ROWS_MAX {
+            ended.pop_front();
+        }
+        ended.push_back(EndedQuery { query: Arc::clone(query), finished_at, fault });
+    }
+
+    /// Statements that run.
+    pub fn running(&self) -> Vec<Arc<Query>> {
+        self.running.lock().values().cloned().collect()
+    }
+
+    /// Statements that ended, the oldest first.
+    pub fn ended(&self) -> Vec<EndedQuery> {
+        self.ended.lock().iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_is_a_ring() {
+        let queries = Queries::default();
+        for i in 0..HISTORY_ROWS_MAX as i64 + 5 {
+            let query = queries.begin("SELECT 1", i);
+            assert_eq!(queries.running().len(), 1);
+            queries.end(&query, i + 1, None);
+        }
+        let ended = queries.ended();
+        assert_eq!(ended.len(), HISTORY_ROWS_MAX);
+        assert_eq!(ended[0].query.query_id, 6);
+        assert!(queries.running().is_empty());
+    }
+}

@@ -1,0 +1,46 @@
+use super::*;
+
+pub const TABLES: &[TableSpec] = &[
+    table("information_schema", "schemata", "Schemas of skep.", &[
+        text("catalog_name", "SQL catalog, always skep.").key(),
+        text("schema_name", "Schema.").key(),
+        text("schema_owner", "Not used.").null(),
+        text("default_character_set_catalog", "Not used.").null(),
+        text("default_character_set_schema", "Not used.").null(),
+        text("default_character_set_name", "Not used.").null(),
+        text("sql_path", "Not used.").null(),
+        text("comment", "What the schema is for."),
+    ]),
+    table("information_schema", "tables", "Tables and views of skep; mirrored tables are rows of catalog.tables.", &[
+        text("table_catalog", "SQL catalog, always skep.").key(),
+        text("table_schema", "Schema.").key(),
+        text("table_name", "Table or view.").key(),
+        text("table_type", "'BASE TABLE' or 'VIEW'."),
+        text("comment", "What a row is."),
+    ]),
+    table("information_schema", "columns", "Columns of skep's tables; mirrored columns are rows of catalog.columns.", &[
+        text("table_catalog", "SQL catalog, always skep.").key(),
+        text("table_schema", "Schema.").key(),
+        text("table_name", "Table or view.").key(),
+        text("column_name", "Column.").key(),
+        int("ordinal_position", "Place, from 1."),
+        text("column_default", "Not used.").null(),
+        text("is_nullable", "'YES' or 'NO'."),
+        text("data_type", "SQL type."),
+        int("character_maximum_length", "Not limited.").null(),
+        int("character_octet_length", "Not limited.").null(),
+        int("numeric_precision", "Bits of a number.").null(),
+        int("numeric_precision_radix", "2 for numbers.").null(),
+        int("numeric_scale", "0 for whole numbers.").null(),
+        int("datetime_precision", "6 for times.").null(),
+        text("interval_type", "Not used.").null(),
+        text("comment", "What it holds."),
+    ]),
+    table("information_schema", "views", "Views of skep; mirrored views are rows of catalog.views.", &[
+        text("table_catalog", "SQL catalog, always skep.").key(),
+        text("table_schema", "Schema.").key(),
+        text("table_name", "View.").key(),
+        text("view_definition", "The SELECT behind it."),
+        text("comment", "What a row is."),
+    ]),
+];

@@ -1,0 +1,173 @@
+//! `catalog.locations`: every address that anything names.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use skep_catalog::change::Stamp;
+use skep_catalog::fault::Fault;
+
+use super::partitions::{self, PARTITION, PartitionPlace, hot, hot_texts, int_at, time_at};
+use super::walk::{self, Place};
+use crate::chunk::{Bounds, Chunk, Tests};
+use crate::pinned::{Pinned, stamp_values};
+use crate::rows::{Rows, Value};
+use crate::spec::TableSpec;
+
+const KIND: usize = 5;
+const LOCATION: usize = 6;
+
+pub fn locations(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
+    let mut chunks = Vec::new();
+    if tests.admit("object_kind", "catalog") {
+        chunks.extend(of_catalogs(spec, pinned, tests));
+    }
+    if tests.admit("object_kind", "database") || tests.admit("object_kind", "table") {
+        let build = move |pinned: &Pinned, place: &Place, tests: &Tests, wanted: &[usize]| of_database(spec, pinned, place, tests, wanted);
+        chunks.extend(walk::per_database(pinned, tests, |_| None, build));
+    }
+    if tests.admit("object_kind", "partition") {
+        chunks.extend(of_partitions(spec, pinned, tests));
+    }
+    chunks
+}
+
+/// What follows `scheme://` up to the next `/`, and the scheme.
+fn parts(location: &str) -> (Option<&str>, Option<&str>) {
+    let Some((scheme, rest)) = location.split_once("://") else {
+        // `file:/warehouse` has a scheme and no authority.
+        let scheme = location.split_once(":/").map(|(scheme, _)| scheme);
+        return (scheme.filter(|s| !s.is_empty()), None);
+    };
+    let authority = rest.split('/').next().filter(|a| !a.is_empty());
+    (Some(scheme).filter(|s| !s.is_empty()), authority)
+}
+
+fn push(
+    rows: &mut Rows,
+    keys: [Value<'_>; 5],
+    kind: &str,
+    location: &str,
+    stamp: [Value<'_>; 2],
+    sync_status: &str,
+) {
+    let [metastore, catalog, database, table, partition] = keys;
+    let (scheme, authority) = parts(location);
+    let [synced_at, source_event_id] = stamp;
+    rows.push(&[
+        metastore,
+        catalog,
+        database,
+        table,
+        partition,
+        kind.into(),
+        location.into(),
+        scheme.into(),
+        authority.into(),
+        synced_at,
+        source_event_id,
+        sync_status.into(),
+    ]);
+}
+
+fn of_catalogs(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
+    let tests = tests.clone();
+    Chunk::single(pinned, move |pinned, wanted| {
+        let mut rows = Rows::new(spec, wanted);
+        for metastore in walk::metastores(pinned, &tests) {
+            let sync_status = pinned.sync_status(metastore, None, None, None);
+            for catalog in &metastore.catalogs {
+                if let Some(location) = &catalog.object.location {
+                    let keys =
+                        [(&metastore.name).into(), (&catalog.name).into(), Value::Null, Value::Null, Value::Null];
+                    push(&mut rows, keys, "catalog", location, stamp_values(&catalog.stamp), sync_status);
+                }
+            }
+        }
+        rows.finish()
+    })
+}
+
+fn of_database(
+    spec: &'static TableSpec,
+    pinned: &Pinned,
+    place: &Place,
+    tests: &Tests,
+    wanted: &[usize],
+) -> Result<RecordBatch, Fault> {
+    let mut rows = Rows::new(spec, wanted);
+    let name = place.name();
+    if let Some(location) = &place.database.object.location {
+        let [metastore, catalog, database] = place.keys();
+        let sync_status = pinned.sync_status(&place.metastore, Some(&name), None, None);
+        let keys = [metastore, catalog, database, Value::Null, Value::Null];
+        push(&mut rows, keys, "database", location, stamp_values(&place.database.stamp), sync_status);
+    }
+    for table in walk::tables(&place.database, tests) {
+        if let Some(location) = &table.head.location {
+            let [metastore, catalog, database] = place.keys();
+            let sync_status = pinned.sync_status(&place.metastore, Some(&name), Some(&table.name), None);
+            let keys = [metastore, catalog, database, (&table.name).into(), Value::Null];
+            push(&mut rows, keys, "table", location, stamp_values(&table.stamp), sync_status);
+        }
+    }
+    rows.finish()
+}
+
+fn of_partitions(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
+    partitions::summaries(pinned, tests)
+        .into_iter()
+        .map(|summary| {
+            let mut bounds = vec![Bounds { column: PARTITION, min: summary.names.0, max: summary.names.1 }];
+            // Only when every partition has a location is each of them a row.
+            let row_count = summary.locations.as_ref().map(|_| summary.row_count);
+            if let Some((min, max)) = summary.locations {
+                bounds.push(Bounds { column: LOCATION, min, max });
+            }
+            let (pinned, at) = (Arc::clone(pinned), summary.at);
+            let mut constants = at.constants();
+            constants.push((KIND, "partition".into()));
+            let load = move |wanted: &[usize]| of_chunk(spec, &pinned, &at, wanted);
+            Chunk { constants, bounds, row_count, load: Arc::new(load) }
+        })
+        .collect()
+}
+
+fn of_chunk(
+    spec: &'static TableSpec,
+    pinned: &Pinned,
+    at: &PartitionPlace,
+    wanted: &[usize],
+) -> Result<RecordBatch, Fault> {
+    let hot = hot(pinned, at)?;
+    let names = hot_texts(&hot, "partition_name")?;
+    let locations = hot_texts(&hot, "location")?;
+    let synced_at = hot.batch.column_by_name("synced_at");
+    let event_id = hot.batch.column_by_name("source_event_id");
+    let mut rows = Rows::new(spec, wanted);
+    for row in (0..names.len()).filter(|row| locations.is_valid(*row)) {
+        let [metastore, catalog, database] = at.place.keys();
+        let name = names.value(row);
+        let stamp = Stamp {
+            synced_at: synced_at.and_then(|a| time_at(a, row)).unwrap_or_default(),
+            source_event_id: event_id.and_then(|a| int_at(a, row)),
+        };
+        let keys = [metastore, catalog, database, (&at.table.name).into(), name.into()];
+        let sync_status = at.sync_status(pinned, name);
+        push(&mut rows, keys, "partition", locations.value(row), stamp_values(&stamp), sync_status);
+    }
+    rows.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scheme_and_authority_are_told_apart() {
+        assert_eq!(parts("hdfs://nn:8020/a/b"), (Some("hdfs"), Some("nn:8020")));
+        assert_eq!(parts("s3a://bucket"), (Some("s3a"), Some("bucket")));
+        assert_eq!(parts("file:/tmp"), (Some("file"), None));
+        assert_eq!(parts("file:///tmp"), (Some("file"), None));
+        assert_eq!(parts("/tmp"), (None, None));
+    }
+}

@@ -1,0 +1,180 @@
+//! `sync.*`: how fresh and how complete the mirror is.
+
+use std::sync::Arc;
+
+use skep_catalog::model::DatabaseName;
+
+use super::federation::{mode_word, state_word};
+use super::walk;
+use crate::chunk::{Chunk, Tests};
+use crate::pinned::Pinned;
+use crate::rows::{Rows, Value};
+use crate::spec::TableSpec;
+
+pub fn status(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<Chunk> {
+    Chunk::single(pinned, move |pinned, wanted| {
+        let mut rows = Rows::new(spec, wanted);
+        for metastore in &pinned.snapshot.metastores {
+            let status = pinned.status(metastore);
+            let (fault, error_at) = status.error.as_ref().map(|(f, at)| (f, *at)).unzip();
+            let lag_events = match (status.head_event_id, metastore.position) {
+                (Some(head), Some(position)) => Some(head.saturating_sub(position).max(0)),
+                _ => None,
+            };
+            let error_count =
+                if rows.wants("error_count") { pinned.shared.catalog.ledger(metastore.id).errors.len() } else { 0 };
+            rows.push(&[
+                (&metastore.name).into(),
+                mode_word(status.mode).into(),
+                state_word(status.state).into(),
+                metastore.position.into(),
+                status.head_event_id.into(),
+                lag_events.into(),
+                status.lag_ms.into(),
+                status.next_run_at.into(),
+                status.last_pass_at.into(),
+                metastore.mirrored_at.into(),
+                error_count.into(),
+                fault.map(|f| f.code.as_str()).into(),
+                fault.map(|f| f.message()).into(),
+                error_at.into(),
+            ]);
+        }
+        rows.finish()
+    })
+}
+
+/// One chunk per metastore that passes, made from its ledger.
+fn per_metastore(
+    pinned: &Arc<Pinned>,
+    tests: &Tests,
+    build: impl Fn(&Pinned, usize, &[usize]) -> Result<arrow::array::RecordBatch, skep_catalog::fault::Fault>
+    + Copy
+    + Send
+    + Sync
+    + 'static,
+) -> Vec<Chunk> {
+    let metastores = pinned.snapshot.metastores.iter().enumerate();
+    metastores
+        .filter(|(_, m)| tests.admit("metastore_name", &m.name))
+        .map(|(index, metastore)| {
+            let pinned = Arc::clone(pinned);
+            Chunk {
+                constants: vec![(walk::METASTORE, Arc::clone(&metastore.name))],
+                bounds: Vec::new(),
+                row_count: None,
+                load: Arc::new(move |wanted| build(&pinned, index, wanted)),
+            }
+        })
+        .collect()
+}
+
+pub fn runs(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
+    per_metastore(pinned, tests, move |pinned, index, wanted| {
+        let metastore = &pinned.snapshot.metastores[index];
+        let mut rows = Rows::new(spec, wanted);
+        for run in pinned.shared.catalog.ledger(metastore.id).runs {
+            rows.push(&[
+                (&metastore.name).into(),
+                run.run_id.into(),
+                (&run.kind).into(),
+                (&run.state).into(),
+                run.started_at.into(),
+                run.finished_at.into(),
+                run.finished_at.map(|end| end.saturating_sub(run.started_at) / 1_000).into(),
+                run.start_event_id.into(),
+                run.objects_read.into(),
+                run.objects_changed.into(),
+                run.error_message.as_ref().into(),
+            ]);
+        }
+        rows.finish()
+    })
+}
+
+pub fn errors(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
+    per_metastore(pinned, tests, move |pinned, index, wanted| {
+        let metastore = &pinned.snapshot.metastores[index];
+        let mut rows = Rows::new(spec, wanted);
+        for (first_seen_at, last_seen_at, count, error) in pinned.shared.catalog.ledger(metastore.id).errors {
+            rows.push(&[
+                (&metastore.name).into(),
+                error.database.as_ref().map(|d| &d.catalog).into(),
+                error.database.as_ref().map(|d| &d.database).into(),
+                error.table_name.as_ref().into(),
+                error.partition_name.as_ref().into(),
+                error.fault.code.as_str().into(),
+                error.fault.message().into(),
+                error.fault.fix().into(),
+                first_seen_at.into(),
+                last_seen_at.into(),
+                count.into(),
+            ]);
+        }
+        rows.finish()
+    })
+}
+
+pub fn coverage(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
+    per_metastore(pinned, tests, move |pinned, index, wanted| {
+        let metastore = &pinned.snapshot.metastores[index];
+        let ledger = pinned.shared.catalog.ledger(metastore.id);
+        let mut rows = Rows::new(spec, wanted);
+        for missing in &ledger.missing_methods {
+            rows.push(&[
+                (&metastore.name).into(),
+                Value::Null,
+                Value::Null,
+                (&missing.object_kind).into(),
+                Value::Null,
+                Value::Null,
+                Value::Null,
+                (&missing.method).into(),
+                Value::Null,
+            ]);
+        }
+        // Databases that were listed and databases that are mirrored are not always the same.
+        let mut names: Vec<DatabaseName> = ledger.source_counts.keys().cloned().collect();
+        names.extend(metastore.databases().map(|d| DatabaseName::new(d.catalog_name.as_ref(), d.name.as_ref())));
+        names.sort();
+        names.dedup();
+        for name in &names {
+            let source = ledger.source_counts.get(name);
+            let mirrored =
+                metastore.database(&name.catalog, &name.database).map_or(0, |d| d.tables.len()) as u64;
+            rows.push(&[
+                (&metastore.name).into(),
+                (&name.catalog).into(),
+                (&name.database).into(),
+                "tables".into(),
+                source.map(|(count, _)| *count).into(),
+                mirrored.into(),
+                source.map(|(count, _)| count.saturating_sub(mirrored)).into(),
+                Value::Null,
+                source.map(|(_, at)| *at).into(),
+            ]);
+        }
+        rows.finish()
+    })
+}
+
+pub fn events(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
+    per_metastore(pinned, tests, move |pinned, index, wanted| {
+        let metastore = &pinned.snapshot.metastores[index];
+        let mut rows = Rows::new(spec, wanted);
+        for event in pinned.shared.catalog.ledger(metastore.id).events {
+            rows.push(&[
+                (&metastore.name).into(),
+                (&event.catalog_name).into(),
+                event.database_name.as_ref().into(),
+                event.table_name.as_ref().into(),
+                event.event_id.into(),
+                (&event.event_type).into(),
+                event.partition_count.into(),
+                event.event_at.into(),
+                event.applied_at.into(),
+            ]);
+        }
+        rows.finish()
+    })
+}
