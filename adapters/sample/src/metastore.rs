@@ -289,7 +289,8 @@ impl Metastore {
         let entry = self.database_mut(name)?;
         let tables: Vec<String> = entry.tables.keys().cloned().collect();
         let functions: Vec<String> = entry.functions.keys().cloned().collect();
-        if !is_cascading && !(tables.is_empty() && functions.is_empty()) {
+        let is_empty = tables.is_empty() && functions.is_empty();
+        if !is_cascading && !is_empty {
             let message = format!("Database {name} is not empty. One or more tables exist.");
             return refuse(Exception::InvalidOperation, message);
         }
