@@ -436,3 +436,6 @@ impl Source for HmsSource {
         self.read_events(after_event_id, max).await
     }
 }
+
+#[cfg(test)]
+mod tests;

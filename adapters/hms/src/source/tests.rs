@@ -1,0 +1,274 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use skep_catalog::model::{Column, ConstraintKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::objects::{encode_partition, encode_table};
+use crate::thrift::{
+    ApplicationException, ExceptionKind, Limits, MessageDecoder, MessageType, Writer, encode_message,
+};
+
+/// Answers by method: a result body, or an exception type. Methods not named are unknown.
+type Script = Arc<dyn Fn(&str, &Bytes) -> Option<std::result::Result<Bytes, i32>> + Send + Sync>;
+
+async fn serve(script: Script) -> (Arc<HmsSource>, Arc<Mutex<BTreeMap<String, usize>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("thrift://127.0.0.1:{}", listener.local_addr().unwrap().port());
+    let calls = Arc::new(Mutex::new(BTreeMap::new()));
+    let counted = calls.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (script, counted) = (script.clone(), counted.clone());
+            tokio::spawn(async move {
+                let mut decoder = MessageDecoder::detecting(Limits::REQUEST);
+                loop {
+                    while let Some(message) = decoder.next().unwrap() {
+                        *counted.lock().entry(message.name.clone()).or_default() += 1;
+                        let answer = script(&message.name, &message.body).unwrap_or(Err(1));
+                        let (kind, body) = match answer {
+                            Ok(body) => (MessageType::Reply, body),
+                            Err(number) => {
+                                let kind = ExceptionKind::from_i32(number);
+                                (
+                                    MessageType::Exception,
+                                    ApplicationException::new(kind, "as scripted").encode(),
+                                )
+                            }
+                        };
+                        let bytes =
+                            encode_message(message.wire, &message.name, kind, message.sequence_id, &body)
+                                .unwrap();
+                        stream.write_all(&bytes).await.unwrap();
+                    }
+                    if stream.read_buf(decoder.buffer()).await.unwrap_or(0) == 0 {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (HmsSource::new("dc1", ClientOptions { uris: vec![uri], ..ClientOptions::default() }).unwrap(), calls)
+}
+
+fn result(body: impl FnOnce(&mut Writer)) -> Option<std::result::Result<Bytes, i32>> {
+    let mut writer = Writer::new();
+    body(&mut writer);
+    Some(Ok(writer.finish_struct()))
+}
+
+/// A declared exception in field `id`.
+fn declared(id: i16) -> Option<std::result::Result<Bytes, i32>> {
+    result(|writer| writer.field_struct(id, |writer| writer.field_string(1, "as declared")))
+}
+
+fn table(name: &str) -> Bytes {
+    encode_table(None, "db", &Table { name: name.to_owned(), ..Table::default() })
+}
+
+/// A table whose comment is not UTF-8.
+fn bad_table() -> Bytes {
+    let mut writer = Writer::new();
+    writer.field_string(1, "bad");
+    writer.field_binary(3, &[0xff]);
+    writer.finish_struct()
+}
+
+fn database() -> DatabaseName {
+    DatabaseName::new("hive", "db")
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+#[tokio::test]
+async fn old_and_new_methods_are_found_by_asking_once() {
+    let script: Script = Arc::new(|method, _| match method {
+        "get_table_objects_by_name" => result(|w| w.field_raw_structs(0, &[table("a")])),
+        _ => None,
+    });
+    let (source, calls) = serve(script).await;
+    for _ in 0..3 {
+        let batch = source.tables(&database(), &names(&["a"])).await.unwrap();
+        assert_eq!(batch.items[0].0, "a");
+        assert_eq!(batch.items[0].1.raw, table("a"));
+    }
+    let calls = calls.lock();
+    assert_eq!(calls["get_table_objects_by_name_req"], 1);
+    assert_eq!(calls["get_table_objects_by_name"], 3);
+    assert_eq!(calls["get_catalogs"], 1);
+}
+
+#[tokio::test]
+async fn a_failed_bulk_read_is_done_one_by_one() {
+    let script: Script = Arc::new(|method, body| match method {
+        "get_table_objects_by_name_req" => Some(Err(6)),
+        "get_table_req" => {
+            let text = String::from_utf8_lossy(body).into_owned();
+            match () {
+                () if text.contains("gone") => declared(2),
+                () if text.contains("broken") => declared(1),
+                () => result(|w| w.field_struct(0, |w| w.field_raw_struct(1, &table("a")))),
+            }
+        }
+        _ => None,
+    });
+    let (source, _) = serve(script).await;
+    let batch = source.tables(&database(), &names(&["a", "broken", "gone"])).await.unwrap();
+    assert_eq!(batch.items.len(), 1);
+    assert_eq!(batch.failed.len(), 1);
+    assert_eq!((batch.failed[0].0.as_str(), batch.failed[0].1.code), ("broken", Code::METASTORE_ERROR));
+}
+
+#[tokio::test]
+async fn one_unreadable_object_does_not_spoil_the_others() {
+    let script: Script = Arc::new(|method, _| match method {
+        "get_table_objects_by_name_req" => result(|w| {
+            w.field_struct(0, |w| w.field_raw_structs(1, &[table("a"), bad_table(), table("b")]));
+        }),
+        "get_table_req" => result(|w| w.field_struct(0, |w| w.field_raw_struct(1, &bad_table()))),
+        _ => None,
+    });
+    let (source, calls) = serve(script).await;
+    let batch = source.tables(&database(), &names(&["a", "b", "bad"])).await.unwrap();
+    assert_eq!(batch.items.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(batch.failed.len(), 1);
+    assert_eq!((batch.failed[0].0.as_str(), batch.failed[0].1.code), ("bad", Code::METASTORE_MALFORMED));
+    assert_eq!(calls.lock()["get_table_req"], 1);
+}
+
+#[tokio::test]
+async fn partitions_of_a_missing_table_are_none_even_on_hive_2_3() {
+    let script: Script = Arc::new(|method, _| match method {
+        "get_partition_names" => Some(Err(6)),
+        "get_table_req" => declared(2),
+        _ => None,
+    });
+    let (source, _) = serve(script).await;
+    assert_eq!(source.partition_names(&database().table("t")).await.unwrap(), names(&[]));
+    let script: Script = Arc::new(|method, _| match method {
+        "get_partition_names" => Some(Err(6)),
+        "get_table_req" => result(|w| w.field_struct(0, |w| w.field_raw_struct(1, &table("t")))),
+        _ => None,
+    });
+    let (source, _) = serve(script).await;
+    assert_eq!(source.partition_names(&database().table("t")).await.unwrap_err().code, Code::METASTORE_ERROR);
+}
+
+#[tokio::test]
+async fn partitions_get_the_names_they_were_asked_by() {
+    let script: Script = Arc::new(|method, _| match method {
+        "get_partitions_by_names" => {
+            let partition = |value: &str| {
+                let partition = Partition { values: vec![value.to_owned()], ..Partition::default() };
+                encode_partition(None, "db", "t", &partition)
+            };
+            result(|w| w.field_raw_structs(0, &["a", "é!", "b:"].map(partition)))
+        }
+        _ => None,
+    });
+    let (source, _) = serve(script).await;
+    // The second was escaped by a metastore that escapes more than Hive does today.
+    let asked = names(&["k=a", "k=b%3A", "k=%C3%A9%21"]);
+    let batch = source.partitions(&database().table("t"), &names(&["k"]), &asked).await.unwrap();
+    let got: Vec<_> = batch.items.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(got, ["k=a", "k=%C3%A9%21", "k=b%3A"]);
+}
+
+#[tokio::test]
+async fn missing_constraint_methods_are_named_and_asked_once() {
+    let script: Script = Arc::new(|method, _| match method {
+        "get_primary_keys" | "get_foreign_keys" => {
+            result(|w| w.field_struct(0, |w| w.field_list(1, Kind::Struct, 0)))
+        }
+        "get_table_statistics_req" => declared(1),
+        "getVersion" => result(|w| w.field_string(0, "3.0")),
+        "get_current_notificationEventId" => result(|w| w.field_struct(0, |w| w.field_i64(1, 0))),
+        "get_databases" => result(|w| w.field_strings(0, &["default", "other"])),
+        _ => None,
+    });
+    let (source, calls) = serve(script).await;
+    let facts = source.probe().await.unwrap();
+    assert_eq!(facts.hive_version, "2.3");
+    assert!(!facts.has_catalogs);
+    // No listener: id 0 although there is more than the default database.
+    assert_eq!(facts.head_event_id, None);
+    for kind in
+        [ConstraintKind::Unique, ConstraintKind::NotNull, ConstraintKind::Default, ConstraintKind::Check]
+    {
+        assert!(facts.missing_methods.iter().any(|method| method == details::method(kind)));
+    }
+    assert!(!facts.missing_methods.iter().any(|method| method == "get_primary_keys"));
+    for _ in 0..3 {
+        let details = source.table_details(&database().table("t"), &names(&["c"])).await.unwrap();
+        assert_eq!(details, TableDetails::default());
+    }
+    assert_eq!(calls.lock()["get_unique_constraints"], 1);
+    let fault = source.functions(&database()).await.unwrap_err();
+    assert_eq!(fault.code, Code::METASTORE_METHOD_MISSING);
+}
+
+/// A log that holds the events `first..=head`.
+async fn log(first: i64, head: i64) -> Arc<HmsSource> {
+    let script: Script = Arc::new(move |method, body| match method {
+        "get_current_notificationEventId" => result(|w| w.field_struct(0, |w| w.field_i64(1, head))),
+        "get_next_notification" => {
+            let mut reader = Reader::new(body);
+            reader.field().unwrap();
+            reader.field().unwrap();
+            let after = reader.i64().unwrap();
+            reader.field().unwrap();
+            let max = i64::from(reader.i32().unwrap());
+            let ids: Vec<i64> = (first.max(after.saturating_add(1))..=head).take(max as usize).collect();
+            result(|w| {
+                w.field_struct(0, |w| {
+                    w.field_list(1, Kind::Struct, ids.len());
+                    for id in ids {
+                        w.field_i64(1, id);
+                        w.field_i32(2, 1_700_000_000);
+                        w.field_string(3, "CREATE_DATABASE");
+                        w.field_string(4, "db");
+                        w.field_string(6, "{}");
+                        w.stop();
+                    }
+                })
+            })
+        }
+        _ => None,
+    });
+    serve(script).await.0
+}
+
+#[tokio::test]
+async fn a_trimmed_or_restored_log_is_a_gap() {
+    let page = |source: Arc<HmsSource>, after| async move {
+        let page = source.events(after, 3).await.unwrap();
+        (page.events.iter().map(|event| event.event_id).collect::<Vec<_>>(), page.is_gap)
+    };
+    assert_eq!(page(log(1, 9).await, 4).await, (vec![5, 6, 7], false));
+    assert_eq!(page(log(1, 9).await, 9).await, (vec![], false));
+    assert_eq!(page(log(7, 9).await, 4).await, (vec![7, 8, 9], true));
+    assert_eq!(page(log(7, 9).await, 6).await, (vec![7, 8, 9], false));
+    assert_eq!(page(log(10, 9).await, 4).await, (vec![], true));
+    assert_eq!(page(log(1, 9).await, 12).await, (vec![], true));
+}
+
+#[tokio::test]
+async fn a_call_that_fails_as_a_whole_is_no_empty_answer() {
+    let (source, _) = serve(Arc::new(|method, _| match method {
+        "get_all_tables" => declared(1),
+        _ => None,
+    }))
+    .await;
+    assert_eq!(source.table_names(&database()).await.unwrap_err().code, Code::METASTORE_ERROR);
+    let column = Column { name: "c".to_owned(), ..Column::default() };
+    assert_eq!(
+        source.tables(&database(), &[column.name]).await.unwrap_err().code,
+        Code::METASTORE_METHOD_MISSING
+    );
+}
