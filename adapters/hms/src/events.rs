@@ -109,7 +109,11 @@ fn exact_subject(event: &RawEvent<'_>) -> Option<EventSubject> {
             EventSubject::PartitionsPut(event.table_name()?, listed_partitions(event))
         }
         "DROP_PARTITION" => EventSubject::PartitionsDropped(event.table_name()?, listed_partitions(event)),
-        "ALTER_PARTITION" => altered_partition(event)?,
+        // One that cannot be told: all, since the table itself is not what changed.
+        "ALTER_PARTITION" => match altered_partition(event) {
+            Some(subject) => subject,
+            None => EventSubject::PartitionsPut(event.table_name()?, Vec::new()),
+        },
         "CREATE_FUNCTION" | "DROP_FUNCTION" => EventSubject::Functions(event.database_name()?),
         "ADD_FOREIGNKEY" => EventSubject::TableDetails(foreign_key_table(event)?),
         "ADD_PRIMARYKEY"
