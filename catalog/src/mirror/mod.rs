@@ -1,7 +1,36 @@
 //! Decides what to read from a metastore and when, and turns what was read into changes.
+//!
+//! - [`digest`], [`volatile`]: what of an object counts as which kind of difference;
+//! - `pass`, `runs`, `writer`: reading everything, resumable, in bounded memory;
+//! - `plan`, `reread`, `events`: following a notification log;
+//! - `poll`: following a metastore without one;
+//! - `follow`: what is done when, and what the status says;
+//! - `session`, `failures`: what these share.
+//!
+//! Invariants:
+//! - An object never ends older than the metastore: an event only says *that* something was
+//!   touched; the newest state is read from the metastore, and what a pass read before an event
+//!   is never applied after it (the session's gate).
+//! - The position moves in the same write as the data that it stands for.
+//! - Nothing is dropped because a call failed.
 
 pub mod digest;
 pub mod volatile;
+
+mod events;
+mod failures;
+mod follow;
+mod pass;
+mod plan;
+mod poll;
+mod reread;
+mod runs;
+mod session;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 use std::sync::Arc;
 
@@ -83,14 +112,26 @@ pub struct PassReport {
 
 impl Mirror {
     /// Reads everything once (resuming an interrupted first pass), then the events that came in
-    /// meanwhile.
+    /// meanwhile. What a metastore that failed half way had answered is kept, and the report
+    /// says what is missing.
+    ///
+    /// Errors: `METASTORE_*` when nothing could be read, `STORE_*`.
     pub async fn sync_once(&self) -> Result<PassReport, Fault> {
-        todo!()
+        follow::once(&session::Session::new(self)).await
     }
 
-    /// Mirrors and follows until `stop` resolves. Never returns on errors: they are in the
-    /// status, and it tries again with a growing pause (1 s to 60 s).
-    pub async fn run(&self, _stop: tokio::sync::watch::Receiver<bool>) {
-        todo!()
+    /// Mirrors and follows until `stop` turns true (or its sender is gone). Never returns on
+    /// errors: they are in the status, and it tries again with a growing pause (1 s to 60 s).
+    pub async fn run(&self, mut stop: tokio::sync::watch::Receiver<bool>) {
+        let session = session::Session::new(self);
+        tokio::select! {
+            biased;
+            // An error says that the sender is gone: nobody could stop it any more.
+            _ = stop.wait_for(|is_stopped| *is_stopped) => {}
+            () = follow::forever(&session) => {}
+        }
+        if let Err(fault) = runs::interrupt(&session).await {
+            tracing::warn!(metastore = %self.metastore, %fault, "run not marked as interrupted");
+        }
     }
 }

@@ -1,0 +1,227 @@
+//! Following a metastore's notification log.
+//!
+//! One look takes what is new in the log, as far as it is worth taking at once, and reads again
+//! what the events touched. Data, rows of `sync.events` and the position are applied in one
+//! list, so after a crash no event is lost; one that is seen twice only reads an object again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::plan::{Plan, TableWork, partition_count, plan};
+use super::reread::reread;
+use super::session::Session;
+use crate::change::{Change, EventRow};
+use crate::fault::Fault;
+use crate::model::{DEFAULT_CATALOG, TableName};
+use crate::ports::{EventSubject, SourceEvent};
+
+/// Events per call: messages carry whole objects, so a reply is some 10 MB.
+const PAGE_EVENTS_MAX: usize = 1_000;
+/// Events taken at once: the more, the more of them touch the same objects.
+const LOOK_EVENTS_MAX: usize = 10_000;
+/// Looks in a row that found nothing although the metastore says that there is something.
+const EMPTY_LOOKS_MAX: u32 = 3;
+/// Tries of events of which not one call worked, before their objects are given up as broken.
+const TRIES_MAX: u32 = 5;
+/// Tables whose details are read in one go when the log is quiet, and tables tried again.
+const QUIET_TABLES_MAX: usize = 200;
+/// Pause between tries of tables that failed.
+const RETRY_PAUSE_MICROS: i64 = 60_000_000;
+
+/// What a look came to.
+#[derive(Debug, PartialEq)]
+pub(super) enum Look {
+    /// Nothing more is waiting.
+    Idle,
+    /// More is waiting.
+    More,
+    /// Events were lost.
+    Gap,
+}
+
+pub(super) struct Follower {
+    session: Arc<Session>,
+    /// All events up to this one are applied.
+    cursor: i64,
+    /// While everything is read again, the mirror does not include what the lost events changed,
+    /// so the position in the store stays where it was.
+    is_held: bool,
+    empty_looks: u32,
+    details_due: BTreeSet<TableName>,
+    /// Tables that an earlier look did not find. When all events up to a head asked after that
+    /// are applied and they are still mirrored, no event tells where they went.
+    suspects: BTreeSet<TableName>,
+    retry_at: i64,
+}
+
+impl Follower {
+    /// Follows from `cursor`; `is_held` until [`Follower::release`].
+    pub fn new(session: Arc<Session>, cursor: i64, is_held: bool) -> Self {
+        session.include_only(Some(cursor));
+        let retry_at = session.now() + RETRY_PAUSE_MICROS;
+        Self {
+            session,
+            cursor,
+            is_held,
+            empty_looks: 0,
+            details_due: BTreeSet::new(),
+            suspects: BTreeSet::new(),
+            retry_at,
+        }
+    }
+
+    pub fn cursor(&self) -> i64 {
+        self.cursor
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// Everything was read again: from now on the position moves with the events.
+    pub async fn release(&mut self) -> Result<(), Fault> {
+        if self.is_held {
+            self.session.apply(self.session.now(), vec![Change::SetPosition(self.cursor)]).await?;
+            self.is_held = false;
+        }
+        Ok(())
+    }
+
+    pub async fn look(&mut self) -> Result<Look, Fault> {
+        let head = self.session.source.head_event_id().await?;
+        self.session.status(|status| status.head_event_id = Some(head));
+        let suspects = std::mem::take(&mut self.suspects);
+        let look = self.look_up_to(head, &suspects).await?;
+        if look == Look::More {
+            self.suspects.extend(suspects);
+        }
+        Ok(look)
+    }
+
+    async fn look_up_to(&mut self, head: i64, suspects: &BTreeSet<TableName>) -> Result<Look, Fault> {
+        if head < self.cursor {
+            // The log began anew: another database, or a restored one.
+            return Ok(Look::Gap);
+        }
+        if head == self.cursor {
+            self.session.status(|status| status.lag_ms = Some(0));
+            return self.quiet(suspects).await;
+        }
+        let Some(events) = self.events(head).await? else { return Ok(Look::Gap) };
+        let Some(last) = events.last().map(|event| event.event_id) else {
+            self.empty_looks += 1;
+            return Ok(if self.empty_looks < EMPTY_LOOKS_MAX { Look::Idle } else { Look::Gap });
+        };
+        self.empty_looks = 0;
+        self.show_lag(events.first());
+        self.apply(&events, last).await?;
+        if last < head {
+            return Ok(Look::More);
+        }
+        self.session.status(|status| status.lag_ms = Some(0));
+        self.quiet(suspects).await
+    }
+
+    /// What is new up to `head`, in order; `None` when some of it is lost.
+    async fn events(&self, head: i64) -> Result<Option<Vec<SourceEvent>>, Fault> {
+        let mut events = Vec::new();
+        let mut after = self.cursor;
+        while after < head && events.len() < LOOK_EVENTS_MAX {
+            let mut page = self.session.source.events(after, PAGE_EVENTS_MAX).await?;
+            if page.is_gap {
+                return Ok(None);
+            }
+            page.events.retain(|event| after < event.event_id);
+            let Some(last) = page.events.last() else { break };
+            after = last.event_id;
+            events.extend(page.events);
+        }
+        Ok(Some(events))
+    }
+
+    async fn apply(&mut self, events: &[SourceEvent], last: i64) -> Result<(), Fault> {
+        let _gate = self.session.exclusive().await;
+        self.session.include(Some(last));
+        let read_at = self.session.now();
+        let plan = plan(events);
+        let mut changes = Vec::new();
+        if !plan.is_empty() {
+            let read = reread(&self.session, plan, read_at).await?;
+            if let Some(fault) = read.fault
+                && self.session.tries_again(TRIES_MAX)
+            {
+                return Err(fault);
+            }
+            changes = read.changes;
+            self.details_due.extend(read.details_later);
+            self.suspects.extend(read.not_found);
+        }
+        let rows = event_rows(events, self.session.now());
+        if !rows.is_empty() {
+            changes.push(Change::AddEvents(rows));
+        }
+        if !self.is_held {
+            changes.push(Change::SetPosition(last));
+        }
+        self.session.apply(read_at, changes).await?;
+        self.cursor = last;
+        self.session.worked();
+        Ok(())
+    }
+
+    /// Work that waits for the log to be quiet: details of altered tables, what failed, and
+    /// tables that went without an event.
+    async fn quiet(&mut self, suspects: &BTreeSet<TableName>) -> Result<Look, Fault> {
+        let mut plan = Plan::default();
+        let due: Vec<TableName> = self.details_due.iter().take(QUIET_TABLES_MAX).cloned().collect();
+        for table in &due {
+            let work = TableWork { reads_table: true, details: true, ..TableWork::default() };
+            plan.tables.insert(table.clone(), work);
+        }
+        if self.retry_at <= self.session.now() {
+            self.retry_at = self.session.now() + RETRY_PAUSE_MICROS;
+            for table in self.session.failures.lock().tables(QUIET_TABLES_MAX) {
+                plan.tables.insert(table, TableWork { details: true, ..TableWork::whole() });
+            }
+        }
+        let view = self.session.current()?;
+        for table in suspects.iter().filter(|table| view.table(table).is_some()) {
+            let work = plan.tables.entry(table.clone()).or_default();
+            work.reads_table = true;
+            work.drops_not_found = true;
+        }
+        if plan.is_empty() {
+            return Ok(Look::Idle);
+        }
+        let _gate = self.session.exclusive().await;
+        let read_at = self.session.now();
+        let read = reread(&self.session, plan, read_at).await?;
+        self.session.apply(read_at, read.changes).await?;
+        self.suspects.extend(read.not_found);
+        for table in &due {
+            self.details_due.remove(table);
+        }
+        Ok(if self.details_due.is_empty() { Look::Idle } else { Look::More })
+    }
+
+    fn show_lag(&self, oldest: Option<&SourceEvent>) {
+        let Some(oldest) = oldest else { return };
+        // Metastores keep whole seconds, and their clock is not ours.
+        let age_ms = (self.session.now() / 1_000).saturating_sub(oldest.event_time.saturating_mul(1_000));
+        self.session.status(|status| status.lag_ms = Some(age_ms.max(0)));
+    }
+}
+
+fn event_rows(events: &[SourceEvent], now: i64) -> Vec<EventRow> {
+    let row = |event: &SourceEvent| EventRow {
+        event_id: Some(event.event_id),
+        event_type: event.event_type.clone(),
+        catalog_name: event.catalog_name.clone().unwrap_or_else(|| DEFAULT_CATALOG.to_string()),
+        database_name: event.database_name.clone(),
+        table_name: event.table_name.clone(),
+        partition_count: partition_count(&event.subject),
+        event_at: Some(event.event_time.saturating_mul(1_000_000)),
+        applied_at: now,
+    };
+    events.iter().filter(|event| event.subject != EventSubject::Nothing).map(row).collect()
+}

@@ -1,0 +1,176 @@
+//! One complete pass as a run: its record, its writer, its report.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::PassReport;
+use super::pass::{Pass, Scope};
+use super::session::Session;
+use super::writer;
+use crate::change::{Applied, Change, Run};
+use crate::fault::Fault;
+use crate::model::DatabaseName;
+
+/// The first mirror.
+pub(super) const FIRST: &str = "first";
+/// Everything again after lost events.
+pub(super) const REPAIR: &str = "repair";
+/// Everything again because there is no log.
+pub(super) const POLL: &str = "poll";
+/// Everything again to be sure, or because somebody asked.
+pub(super) const REFRESH: &str = "refresh";
+
+/// What a run came to: with a fault, it ended early, and what it read is kept.
+pub(super) struct Outcome {
+    pub report: PassReport,
+    pub fault: Option<Fault>,
+}
+
+impl Outcome {
+    pub fn into_result(self) -> Result<PassReport, Fault> {
+        self.fault.map_or(Ok(self.report), Err)
+    }
+}
+
+/// Reads everything once. `head` is the metastore's newest event id, asked before. The first
+/// mirror goes on where an earlier process stopped, and sets the position that events are
+/// replayed from.
+pub(super) async fn run(session: &Arc<Session>, kind: &'static str, head: Option<i64>) -> Outcome {
+    let (mut record, done) = match begin(session, kind, head).await {
+        Ok(begun) => begun,
+        Err(fault) => return Outcome { report: PassReport::default(), fault: Some(fault) },
+    };
+    session.include(head);
+    let (parcels, writer) = writer::start(session.clone(), kind != FIRST);
+    let pass = Pass::new(session.clone(), parcels, false);
+    let read = read(&pass, kind, record.run_id, done).await;
+    let own_errors = pass.own_errors();
+    let mut report = pass.report(read.as_ref().err());
+    // The writer ends when the last sender is gone, which is the pass's.
+    drop(pass);
+    let written = writer.await;
+    // What the store says explains why the pass could not go on, not the other way round.
+    let fault = written.as_ref().err().cloned().or(read.err());
+    let applied = written.unwrap_or_default();
+    report.objects_changed = changed(&applied);
+
+    record.finished_at = Some(session.now());
+    record.objects_read = report.objects_read;
+    record.objects_changed = report.objects_changed;
+    record.error_message = fault.as_ref().map(Fault::message);
+    record.state = match &fault {
+        Some(_) => "failed",
+        None if report.missing.is_empty() => "done",
+        None => "partial",
+    }
+    .to_string();
+    let began_at = record.started_at;
+    let position = record.start_event_id.filter(|_| kind == FIRST && fault.is_none());
+    let mut changes = own_errors;
+    changes.push(Change::PutRun(record));
+    changes.extend(position.map(Change::SetPosition));
+    let kept = session.apply(session.now(), changes).await;
+    let fault = fault.or(kept.err());
+    if fault.is_none() {
+        session.status(|status| status.last_pass_at = Some(began_at));
+    }
+    tracing::info!(
+        metastore = %session.metastore, kind, read = report.objects_read, changed = report.objects_changed,
+        failed = report.objects_failed, is_complete = fault.is_none(), "pass ended"
+    );
+    Outcome { report, fault }
+}
+
+async fn read(
+    pass: &Arc<Pass>,
+    kind: &'static str,
+    run_id: u64,
+    done: BTreeSet<DatabaseName>,
+) -> Result<(), Fault> {
+    if kind == FIRST {
+        pass.names(Scope::All { run_id, done }).await?;
+    } else {
+        let fresh = pass.names(Scope::New).await?;
+        pass.flush().await?;
+        pass.again(fresh).await?;
+    }
+    pass.privileges().await?;
+    pass.details(None).await
+}
+
+/// Records the run. Runs that a former process left open are marked as interrupted, but for a
+/// first mirror, which goes on: with the databases that it has read completely.
+async fn begin(
+    session: &Session,
+    kind: &'static str,
+    head: Option<i64>,
+) -> Result<(Run, BTreeSet<DatabaseName>), Fault> {
+    let progress = &session.progress;
+    for (found, read) in [&progress.databases, &progress.tables, &progress.partitions] {
+        found.store(0, Relaxed);
+        read.store(0, Relaxed);
+    }
+    progress.failed.store(0, Relaxed);
+
+    let ledger = session.catalog.ledger(session.metastore);
+    let now = session.now();
+    let mut changes = Vec::new();
+    let mut resumed = None;
+    for run in ledger.runs.iter().rev() {
+        let is_over = run.state == "done" || run.state == "partial";
+        // Events are replayed from where the run began, so it can only go on as it began: with a
+        // log, or without.
+        let can_go_on = kind == FIRST
+            && run.kind == FIRST
+            && !is_over
+            && run.start_event_id.is_some() == head.is_some()
+            && run.start_event_id <= head;
+        if can_go_on && resumed.is_none() {
+            resumed = Some(run.clone());
+        } else if run.state == "running" {
+            changes.push(Change::PutRun(interrupted(run.clone(), now)));
+        }
+    }
+    let done = match &resumed {
+        Some(run) if ledger.done_databases.0 == run.run_id => ledger.done_databases.1,
+        _ => BTreeSet::new(),
+    };
+    let run = match resumed {
+        Some(run) => Run { state: "running".into(), finished_at: None, error_message: None, ..run },
+        None => Run {
+            run_id: session.catalog.next_run_id(),
+            kind: kind.into(),
+            state: "running".into(),
+            started_at: now,
+            finished_at: None,
+            start_event_id: head,
+            objects_read: 0,
+            objects_changed: 0,
+            error_message: None,
+        },
+    };
+    changes.push(Change::PutRun(run.clone()));
+    session.apply(now, changes).await?;
+    Ok((run, done))
+}
+
+/// Marks what runs in this process as interrupted: it is about to stop.
+pub(super) async fn interrupt(session: &Session) -> Result<(), Fault> {
+    let now = session.now();
+    let open =
+        session.catalog.ledger(session.metastore).runs.into_iter().filter(|run| run.state == "running");
+    let changes: Vec<Change> = open.map(|run| Change::PutRun(interrupted(run, now))).collect();
+    if !changes.is_empty() {
+        session.apply(now, changes).await?;
+    }
+    Ok(())
+}
+
+fn interrupted(run: Run, now: i64) -> Run {
+    Run { state: "interrupted".into(), finished_at: Some(now), ..run }
+}
+
+fn changed(applied: &Applied) -> u64 {
+    applied.created_count + applied.altered_count + applied.dropped_count
+}
