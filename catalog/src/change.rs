@@ -162,6 +162,8 @@ pub struct MissingMethod {
 /// One change. Names are resolved when it is applied, in the order of the list; a change below
 /// an object that does not exist is skipped (the object was dropped by an earlier one).
 #[derive(Clone, Debug)]
+// Lists of changes are short and most of what they hold is in `PutPartitions`.
+#[allow(clippy::large_enum_variant)]
 pub enum Change {
     /// A catalog exists.
     PutCatalog(Item<CatalogObject>),
