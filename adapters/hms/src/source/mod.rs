@@ -4,6 +4,7 @@
 //! type 1) is remembered and its older or newer sister used instead. Everything that reads in
 //! bulk falls back to reading one by one when the bulk call fails by itself.
 
+mod bulk;
 mod details;
 mod events;
 mod privileges;
@@ -11,7 +12,7 @@ mod probe;
 mod reply;
 mod request;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,18 +21,17 @@ use parking_lot::Mutex;
 use skep_catalog::fault::{Code, Fault};
 use skep_catalog::model::{
     CatalogObject, Database, DatabaseName, Function, Item, Partition, Privilege, Table, TableDetails,
-    TableName, partition_name,
+    TableName,
 };
 use skep_catalog::ports::{Batch, EventPage, Source, SourceFacts};
 
 use crate::client::{Client, ClientOptions};
-use crate::objects::{
-    default_catalog, read_catalog, read_database, read_function, read_partition, read_table,
-};
-use crate::thrift::{Kind, Reader, ThriftError};
+use crate::objects::{default_catalog, read_catalog, read_database, read_function, read_table};
+use crate::thrift::{Kind, Reader};
+use bulk::{PartitionsOf, TablesOf, read_in_bulk};
 use reply::{
-    Declared, Failure, NEVER_NOT_FOUND, NOT_FOUND_FIRST, NOT_FOUND_SECOND, NOT_FOUND_THIRD, call, read_items,
-    read_struct, read_texts, read_wrapped,
+    Declared, Failure, NEVER_NOT_FOUND, NOT_FOUND_FIRST, NOT_FOUND_SECOND, call, read_struct, read_texts,
+    read_wrapped,
 };
 use request::{Dialect, nothing, request};
 
@@ -44,12 +44,6 @@ pub struct HmsSource {
     missing: Mutex<BTreeSet<&'static str>>,
     /// Whether it has catalogs, once asked.
     has_catalogs: Mutex<Option<bool>>,
-}
-
-/// What a bulk read brought: items, and whether some could not be read out of it.
-struct Bulk<T> {
-    items: Vec<Item<T>>,
-    flaw: Option<ThriftError>,
 }
 
 impl HmsSource {
@@ -131,50 +125,6 @@ impl HmsSource {
         })
         .await
     }
-
-    async fn tables_bulk(&self, database: &DatabaseName, names: &[String]) -> Answer<Bulk<Table>> {
-        let dialect = self.dialect().await.map_err(of_metastore)?;
-        let read = |body: &Bytes, reader: &mut Reader<'_>, kind| {
-            read_items(body, reader, kind, read_table).map(|(items, flaw)| Bulk { items, flaw })
-        };
-        let method = "get_table_objects_by_name_req";
-        let asked = self
-            .ask(method, &dialect.tables(database, names), NOT_FOUND_THIRD, |body, reader, kind| {
-                read_wrapped(body, reader, kind, 1, read)
-            })
-            .await;
-        if !is_missing(&asked) {
-            return asked;
-        }
-        let arguments = dialect.tables_old(database, names);
-        self.ask("get_table_objects_by_name", &arguments, NOT_FOUND_THIRD, read).await
-    }
-
-    async fn partition(&self, table: &TableName, name: &str) -> Answer<Item<Partition>> {
-        let dialect = self.dialect().await.map_err(of_metastore)?;
-        let arguments = dialect.of_table_and(table, name);
-        self.ask("get_partition_by_name", &arguments, NOT_FOUND_SECOND, |body, reader, kind| {
-            read_struct(body, reader, kind, read_partition)
-        })
-        .await
-    }
-
-    async fn partitions_bulk(&self, table: &TableName, names: &[String]) -> Answer<Bulk<Partition>> {
-        let dialect = self.dialect().await.map_err(of_metastore)?;
-        let read = |body: &Bytes, reader: &mut Reader<'_>, kind| {
-            read_items(body, reader, kind, read_partition).map(|(items, flaw)| Bulk { items, flaw })
-        };
-        let arguments = dialect.of_table_and_names(table, names);
-        let asked = self.ask("get_partitions_by_names", &arguments, NOT_FOUND_SECOND, read).await;
-        if !is_missing(&asked) {
-            return asked;
-        }
-        let arguments = dialect.partitions(table, names);
-        self.ask("get_partitions_by_names_req", &arguments, NOT_FOUND_SECOND, |body, reader, kind| {
-            read_wrapped(body, reader, kind, 1, read)
-        })
-        .await
-    }
 }
 
 /// Whether the method exists: an error of its own also says that it does.
@@ -201,80 +151,6 @@ fn none_if_not_found<T: Default>(asked: Answer<T>) -> Result<T, Fault> {
         Err(failure) if failure.fault.code == Code::METASTORE_NOT_FOUND => Ok(T::default()),
         asked => Ok(asked?),
     }
-}
-
-/// Reads one by one what a bulk read did not bring.
-async fn one_by_one<T, F: Future<Output = Answer<Item<T>>>>(
-    batch: &mut Batch<T>,
-    names: impl Iterator<Item = &String>,
-    read: impl Fn(String) -> F,
-) -> Result<(), Fault> {
-    for name in names {
-        match read(name.clone()).await {
-            Ok(item) => batch.items.push((name.clone(), item)),
-            Err(failure) if failure.fault.code == Code::METASTORE_NOT_FOUND => {}
-            Err(failure) if failure.is_of_object => batch.failed.push((name.clone(), failure.fault)),
-            Err(failure) => return Err(failure.fault),
-        }
-    }
-    Ok(())
-}
-
-/// Gives partitions the names by which they were asked for. The name made of keys and values is
-/// nearly always that; a metastore that escaped differently once is matched by values.
-struct PartitionNames<'a> {
-    asked: &'a [String],
-    /// Place after the last match: replies come in the order of the request, or in that of the
-    /// names, which mostly is the same.
-    next: usize,
-    set: Option<HashSet<&'a str>>,
-    by_values: Option<HashMap<Vec<String>, &'a str>>,
-}
-
-impl<'a> PartitionNames<'a> {
-    fn new(asked: &'a [String]) -> Self {
-        Self { asked, next: 0, set: None, by_values: None }
-    }
-
-    fn name_of(&mut self, keys: &[String], values: &[String]) -> String {
-        let name = partition_name(keys, values);
-        if self.asked.get(self.next) == Some(&name) {
-            self.next += 1;
-            return name;
-        }
-        let asked = self.asked;
-        if self.set.get_or_insert_with(|| asked.iter().map(String::as_str).collect()).contains(name.as_str())
-        {
-            return name;
-        }
-        let by_values = self
-            .by_values
-            .get_or_insert_with(|| asked.iter().map(|name| (values_of(name), name.as_str())).collect());
-        by_values.get(values).map_or(name, |&asked| asked.to_owned())
-    }
-}
-
-/// The values in a partition name, unescaped.
-fn values_of(name: &str) -> Vec<String> {
-    let value = |part: &str| unescape(part.split_once('=').map_or(part, |(_, value)| value));
-    name.split('/').map(value).collect()
-}
-
-fn unescape(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let code = match (first, tail) {
-            (b'%', [high, low, ..]) => {
-                let digits = [*high, *low];
-                std::str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok())
-            }
-            _ => None,
-        };
-        bytes.push(code.unwrap_or(*first));
-        rest = if code.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[async_trait]
@@ -337,23 +213,7 @@ impl Source for HmsSource {
     }
 
     async fn tables(&self, database: &DatabaseName, names: &[String]) -> Result<Batch<Table>, Fault> {
-        let mut batch = Batch::default();
-        let is_whole = match self.tables_bulk(database, names).await {
-            Ok(bulk) => {
-                batch.items = bulk.items.into_iter().map(|item| (item.value.name.clone(), item)).collect();
-                bulk.flaw.is_none()
-            }
-            Err(failure) if failure.fault.code == Code::METASTORE_NOT_FOUND => true,
-            Err(failure) if failure.is_of_object || is_missing::<()>(&Err(failure.clone())) => false,
-            Err(failure) => return Err(failure.fault),
-        };
-        if !is_whole {
-            let brought: HashSet<String> = batch.items.iter().map(|(name, _)| name.clone()).collect();
-            let rest = names.iter().filter(|name| !brought.contains(*name));
-            one_by_one(&mut batch, rest, async |name: String| self.table(&database.table(name)).await)
-                .await?;
-        }
-        Ok(batch)
+        read_in_bulk(&mut TablesOf { source: self, database }, names).await
     }
 
     async fn partition_names(&self, table: &TableName) -> Result<Vec<String>, Fault> {
@@ -379,27 +239,7 @@ impl Source for HmsSource {
         keys: &[String],
         names: &[String],
     ) -> Result<Batch<Partition>, Fault> {
-        let mut batch = Batch::default();
-        let is_whole = match self.partitions_bulk(table, names).await {
-            Ok(bulk) => {
-                let mut asked = PartitionNames::new(names);
-                batch.items = bulk
-                    .items
-                    .into_iter()
-                    .map(|item| (asked.name_of(keys, &item.value.values), item))
-                    .collect();
-                bulk.flaw.is_none()
-            }
-            Err(failure) if failure.fault.code == Code::METASTORE_NOT_FOUND => true,
-            Err(failure) if failure.is_of_object || is_missing::<()>(&Err(failure.clone())) => false,
-            Err(failure) => return Err(failure.fault),
-        };
-        if !is_whole {
-            let brought: HashSet<String> = batch.items.iter().map(|(name, _)| name.clone()).collect();
-            let rest = names.iter().filter(|name| !brought.contains(*name));
-            one_by_one(&mut batch, rest, async |name: String| self.partition(table, &name).await).await?;
-        }
-        Ok(batch)
+        read_in_bulk(&mut PartitionsOf::new(self, table, keys, names), names).await
     }
 
     async fn functions(&self, database: &DatabaseName) -> Result<Vec<Item<Function>>, Fault> {

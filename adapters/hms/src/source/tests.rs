@@ -126,6 +126,32 @@ async fn a_failed_bulk_read_is_done_one_by_one() {
 }
 
 #[tokio::test]
+async fn a_bulk_read_that_is_too_large_is_halved() {
+    let script: Script = Arc::new(|method, body| match method {
+        "get_partitions_by_names" => {
+            let asked: Vec<_> =
+                (0..40).filter(|i| String::from_utf8_lossy(body).contains(&format!("k=v{i:02}"))).collect();
+            if asked.len() > 10 {
+                return declared(1);
+            }
+            let partition = |i: i32| {
+                let partition = Partition { values: vec![format!("v{i:02}")], ..Partition::default() };
+                encode_partition(None, "db", "t", &partition)
+            };
+            let structs: Vec<_> = asked.into_iter().map(partition).collect();
+            result(|w| w.field_raw_structs(0, &structs))
+        }
+        _ => None,
+    });
+    let (source, calls) = serve(script).await;
+    let asked: Vec<_> = (0..40).map(|i| format!("k=v{i:02}")).collect();
+    let batch = source.partitions(&database().table("t"), &names(&["k"]), &asked).await.unwrap();
+    assert_eq!(batch.items.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), asked);
+    assert_eq!(calls.lock()["get_partitions_by_names"], 7);
+    assert!(!calls.lock().contains_key("get_partition_by_name"));
+}
+
+#[tokio::test]
 async fn one_unreadable_object_does_not_spoil_the_others() {
     let script: Script = Arc::new(|method, _| match method {
         "get_table_objects_by_name_req" => result(|w| {

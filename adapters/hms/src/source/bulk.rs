@@ -1,0 +1,225 @@
+//! Reading many objects with few calls.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use skep_catalog::fault::{Code, Fault};
+use skep_catalog::model::{DatabaseName, Item, Partition, Table, TableName, partition_name};
+use skep_catalog::ports::Batch;
+
+use super::reply::{NOT_FOUND_SECOND, NOT_FOUND_THIRD, read_items, read_struct, read_wrapped};
+use super::{Answer, HmsSource, is_missing, of_metastore};
+use crate::objects::{read_partition, read_table};
+use crate::thrift::{Reader, ThriftError};
+
+/// What a bulk read brought: items, and whether some could not be read out of it.
+pub(super) struct Bulk<T> {
+    items: Vec<Item<T>>,
+    flaw: Option<ThriftError>,
+}
+
+/// Objects that are read by name.
+#[async_trait]
+pub(super) trait Objects: Send {
+    type Object: Send;
+    /// All that exist of these, with one call.
+    async fn bulk(&self, names: &[String]) -> Answer<Bulk<Self::Object>>;
+    /// One.
+    async fn single(&self, name: &str) -> Answer<Item<Self::Object>>;
+    /// The name by which this one was asked for.
+    fn name_of(&mut self, object: &Self::Object) -> String;
+}
+
+/// Reads `names` in bulk. A bulk call that fails by itself (one object spoils it, or the server
+/// limits its size) is done again in halves, down to single objects.
+pub(super) async fn read_in_bulk<O: Objects>(
+    objects: &mut O,
+    names: &[String],
+) -> Result<Batch<O::Object>, Fault> {
+    let mut batch = Batch::default();
+    let mut pending = vec![names];
+    while let Some(names) = pending.pop() {
+        let singles: Vec<&String> = match objects.bulk(names).await {
+            Ok(Bulk { items, flaw }) => {
+                let start = batch.items.len();
+                batch.items.extend(items.into_iter().map(|item| (objects.name_of(&item.value), item)));
+                if flaw.is_none() {
+                    continue;
+                }
+                let brought: HashSet<&str> =
+                    batch.items[start..].iter().map(|(name, _)| name.as_str()).collect();
+                names.iter().filter(|name| !brought.contains(name.as_str())).collect()
+            }
+            Err(failure) if failure.fault.code == Code::METASTORE_NOT_FOUND => continue,
+            Err(failure) if failure.fault.code == Code::METASTORE_METHOD_MISSING => names.iter().collect(),
+            Err(failure) if !failure.is_of_object => return Err(failure.fault),
+            Err(_) if names.len() > 1 => {
+                let (first, second) = names.split_at(names.len() / 2);
+                pending.extend([second, first]);
+                continue;
+            }
+            Err(_) => names.iter().collect(),
+        };
+        for name in singles {
+            match objects.single(name).await {
+                Ok(item) => batch.items.push((name.clone(), item)),
+                Err(failure) if failure.fault.code == Code::METASTORE_NOT_FOUND => {}
+                Err(failure) if failure.is_of_object => batch.failed.push((name.clone(), failure.fault)),
+                Err(failure) => return Err(failure.fault),
+            }
+        }
+    }
+    Ok(batch)
+}
+
+/// Tables of a database.
+pub(super) struct TablesOf<'a> {
+    pub(super) source: &'a HmsSource,
+    pub(super) database: &'a DatabaseName,
+}
+
+#[async_trait]
+impl Objects for TablesOf<'_> {
+    type Object = Table;
+
+    async fn bulk(&self, names: &[String]) -> Answer<Bulk<Table>> {
+        let dialect = self.source.dialect().await.map_err(of_metastore)?;
+        let read = |body: &Bytes, reader: &mut Reader<'_>, kind| {
+            read_items(body, reader, kind, read_table).map(|(items, flaw)| Bulk { items, flaw })
+        };
+        let method = "get_table_objects_by_name_req";
+        let asked = self
+            .source
+            .ask(method, &dialect.tables(self.database, names), NOT_FOUND_THIRD, |body, reader, kind| {
+                read_wrapped(body, reader, kind, 1, read)
+            })
+            .await;
+        if !is_missing(&asked) {
+            return asked;
+        }
+        let arguments = dialect.tables_old(self.database, names);
+        self.source.ask("get_table_objects_by_name", &arguments, NOT_FOUND_THIRD, read).await
+    }
+
+    async fn single(&self, name: &str) -> Answer<Item<Table>> {
+        self.source.table(&self.database.table(name)).await
+    }
+
+    fn name_of(&mut self, table: &Table) -> String {
+        table.name.clone()
+    }
+}
+
+/// Partitions of a table.
+pub(super) struct PartitionsOf<'a> {
+    source: &'a HmsSource,
+    table: &'a TableName,
+    keys: &'a [String],
+    names: PartitionNames<'a>,
+}
+
+impl<'a> PartitionsOf<'a> {
+    pub(super) fn new(
+        source: &'a HmsSource,
+        table: &'a TableName,
+        keys: &'a [String],
+        asked: &'a [String],
+    ) -> Self {
+        Self { source, table, keys, names: PartitionNames::new(asked) }
+    }
+}
+
+#[async_trait]
+impl Objects for PartitionsOf<'_> {
+    type Object = Partition;
+
+    async fn bulk(&self, names: &[String]) -> Answer<Bulk<Partition>> {
+        let dialect = self.source.dialect().await.map_err(of_metastore)?;
+        let read = |body: &Bytes, reader: &mut Reader<'_>, kind| {
+            read_items(body, reader, kind, read_partition).map(|(items, flaw)| Bulk { items, flaw })
+        };
+        let arguments = dialect.of_table_and_names(self.table, names);
+        let asked = self.source.ask("get_partitions_by_names", &arguments, NOT_FOUND_SECOND, read).await;
+        if !is_missing(&asked) {
+            return asked;
+        }
+        let arguments = dialect.partitions(self.table, names);
+        self.source
+            .ask("get_partitions_by_names_req", &arguments, NOT_FOUND_SECOND, |body, reader, kind| {
+                read_wrapped(body, reader, kind, 1, read)
+            })
+            .await
+    }
+
+    async fn single(&self, name: &str) -> Answer<Item<Partition>> {
+        let dialect = self.source.dialect().await.map_err(of_metastore)?;
+        let arguments = dialect.of_table_and(self.table, name);
+        self.source
+            .ask("get_partition_by_name", &arguments, NOT_FOUND_SECOND, |body, reader, kind| {
+                read_struct(body, reader, kind, read_partition)
+            })
+            .await
+    }
+
+    fn name_of(&mut self, partition: &Partition) -> String {
+        self.names.name_of(self.keys, &partition.values)
+    }
+}
+
+/// Gives partitions the names by which they were asked for. The name made of keys and values is
+/// nearly always that; a metastore that escaped differently once is matched by values.
+struct PartitionNames<'a> {
+    asked: &'a [String],
+    /// Place after the last match: replies come in the order of the request, or in that of the
+    /// names, which mostly is the same.
+    next: usize,
+    set: Option<HashSet<&'a str>>,
+    by_values: Option<HashMap<Vec<String>, &'a str>>,
+}
+
+impl<'a> PartitionNames<'a> {
+    fn new(asked: &'a [String]) -> Self {
+        Self { asked, next: 0, set: None, by_values: None }
+    }
+
+    fn name_of(&mut self, keys: &[String], values: &[String]) -> String {
+        let name = partition_name(keys, values);
+        if self.asked.get(self.next) == Some(&name) {
+            self.next += 1;
+            return name;
+        }
+        let asked = self.asked;
+        if self.set.get_or_insert_with(|| asked.iter().map(String::as_str).collect()).contains(name.as_str())
+        {
+            return name;
+        }
+        let by_values = self
+            .by_values
+            .get_or_insert_with(|| asked.iter().map(|name| (values_of(name), name.as_str())).collect());
+        by_values.get(values).map_or(name, |&asked| asked.to_owned())
+    }
+}
+
+/// The values in a partition name, unescaped.
+fn values_of(name: &str) -> Vec<String> {
+    let value = |part: &str| unescape(part.split_once('=').map_or(part, |(_, value)| value));
+    name.split('/').map(value).collect()
+}
+
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let code = match (first, tail) {
+            (b'%', [high, low, ..]) => {
+                let digits = [*high, *low];
+                std::str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok())
+            }
+            _ => None,
+        };
+        bytes.push(code.unwrap_or(*first));
+        rest = if code.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
