@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use skep_catalog::model::{CatalogObject, Database, DatabaseName, Function, Partition, PrincipalType, Table};
 use skep_hms::objects;
-use skep_hms::thrift::Kind;
+use skep_hms::thrift::{Kind, Writer};
 
 use crate::generation::Generation;
 use crate::partitions::Kept;
@@ -71,10 +71,40 @@ pub(crate) fn database(value: &Database, generation: Generation) -> Bytes {
 pub(crate) fn table(value: &Table, generation: Generation, id: i64) -> Bytes {
     let catalog = generation.has_catalogs().then_some("");
     let mut raw = without(&objects::encode_table(catalog, "", value), &[1, 2, 17]);
+    fill_table(&mut raw, generation, id);
+    raw.fields()
+}
+
+/// Fills in what a server fills in when a client leaves it out, in a `Table` struct.
+pub(crate) fn fill_table(raw: &mut RawStruct, generation: Generation, id: i64) {
+    if let Some(mut storage) = raw.structure(7) {
+        fill_storage(&mut storage);
+        raw.set_structure(7, &storage);
+    }
+    raw.default_false(15);
+    if generation.has_catalogs() && raw.i32(18).is_none() {
+        raw.set_i32(18, principal_number(PrincipalType::User));
+    }
     if generation >= Generation::V4_0 {
+        if raw.get(19, Kind::I64).is_none() {
+            raw.set_i64(19, 0);
+        }
         raw.set_i64(25, id);
     }
-    raw.fields()
+}
+
+/// The same in a `StorageDescriptor`: an empty skew, and no sub-directories.
+pub(crate) fn fill_storage(storage: &mut RawStruct) {
+    if storage.structure(11).is_none() {
+        let mut skew = Writer::new();
+        skew.field_list(1, Kind::String, 0);
+        skew.field_list(2, Kind::List, 0);
+        skew.field(Kind::Map, 3);
+        skew.map(Kind::List, Kind::String, 0);
+        // What was just written is well-formed.
+        storage.set_structure(11, &RawStruct::parse(&skew.finish_struct()).unwrap_or_default());
+    }
+    storage.default_false(12);
 }
 
 /// A partition as it is kept.

@@ -39,6 +39,7 @@ pub(crate) enum Happening {
     DropDatabase {
         catalog: String,
         database: String,
+        image: Bytes,
     },
     CreateTable(TableImage),
     AlterTable {
@@ -94,7 +95,7 @@ impl Happening {
             Self::CreateCatalog { catalog } | Self::DropCatalog { catalog } => (catalog, None, None),
             Self::CreateDatabase { catalog, database, .. }
             | Self::AlterDatabase { catalog, database, .. }
-            | Self::DropDatabase { catalog, database }
+            | Self::DropDatabase { catalog, database, .. }
             | Self::CreateFunction { catalog, database, .. }
             | Self::DropFunction { catalog, database, .. } => (catalog, Some(database), None),
             Self::CreateTable(image)

@@ -66,7 +66,12 @@ impl Renderer<'_> {
                 self.put("dbObjBeforeJson", tjson(before));
                 self.put("dbObjAfterJson", tjson(after));
             }
-            Happening::DropDatabase { database, .. } => self.put("db", database.as_str()),
+            Happening::DropDatabase { database, image, .. } => {
+                self.put("db", database.as_str());
+                if has_4 {
+                    self.put("dbJson", tjson(image));
+                }
+            }
             Happening::CreateTable(image) => {
                 self.table(image, true);
                 self.put("files", json!([]));
@@ -93,7 +98,9 @@ impl Renderer<'_> {
                 self.put("partitionListJson", self.partitions_json(image, partitions));
                 let files =
                     |p: &Kept| json!({"partitionName": partition_name(&image.keys, &p.values), "files": []});
-                self.put("partitionFiles", partitions.iter().map(files).collect::<Vec<_>>());
+                // 4.x lists no files of partitions that are added without any.
+                let listed = if has_4 { &[] } else { partitions.as_slice() };
+                self.put("partitionFiles", listed.iter().map(files).collect::<Vec<_>>());
             }
             Happening::AlterPartition { table, before, after } => {
                 self.table(table, true);

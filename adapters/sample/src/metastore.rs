@@ -193,9 +193,10 @@ impl Metastore {
     }
 
     fn table_mut(&mut self, name: &TableName) -> Outcome<&mut TableEntry> {
+        let generation = self.generation;
         match self.database_mut(&name.database)?.tables.get_mut(&name.table) {
             Some(table) => Ok(table),
-            None => refuse(Exception::NoSuchObject, format!("{name} table not found")),
+            None => no_table(name, generation),
         }
     }
 
@@ -300,10 +301,12 @@ impl Metastore {
         for table in tables {
             self.drop_table(&name.table(table))?;
         }
-        if let Some(catalog) = self.catalogs.get_mut(&name.catalog) {
-            catalog.databases.remove(&name.database);
+        let catalog = self.catalogs.get_mut(&name.catalog);
+        if let Some(entry) = catalog.and_then(|catalog| catalog.databases.remove(&name.database)) {
+            let image = self.database_body(name, &entry.fields);
+            let (catalog, database) = (name.catalog.clone(), name.database.clone());
+            self.note(Happening::DropDatabase { catalog, database, image });
         }
-        self.note(Happening::DropDatabase { catalog: name.catalog.clone(), database: name.database.clone() });
         Ok(())
     }
 
@@ -450,8 +453,9 @@ impl Metastore {
     ///
     /// Errors: it does not exist.
     pub fn drop_table(&mut self, name: &TableName) -> Outcome<()> {
+        let generation = self.generation;
         match self.database_mut(&name.database)?.tables.remove(&name.table) {
-            None => refuse(Exception::NoSuchObject, format!("{name} table not found")),
+            None => no_table(name, generation),
             Some(entry) => {
                 let image = TableImage { name: name.clone(), fields: entry.fields, keys: entry.keys };
                 self.note(Happening::DropTable(image));
@@ -483,7 +487,7 @@ impl Metastore {
     fn image(&self, name: &TableName) -> Outcome<TableImage> {
         match self.table(name) {
             Some(t) => Ok(TableImage { name: name.clone(), fields: t.fields.clone(), keys: t.keys.clone() }),
-            None => refuse(Exception::NoSuchObject, format!("{name} table not found")),
+            None => no_table(name, self.generation),
         }
     }
 
@@ -740,6 +744,16 @@ impl Metastore {
     pub fn grant(&mut self, privilege: Privilege) {
         self.privileges.push(privilege);
     }
+}
+
+/// The refusal for a table that is not there; the name has its catalog from 3.1 on.
+pub(crate) fn no_table<T>(name: &TableName, generation: Generation) -> Outcome<T> {
+    let DatabaseName { catalog, database } = &name.database;
+    let shown = match generation.has_catalogs() {
+        true => format!("{catalog}.{database}.{}", name.table),
+        false => format!("{database}.{}", name.table),
+    };
+    refuse(Exception::NoSuchObject, format!("{shown} table not found"))
 }
 
 /// Seconds since 1970.

@@ -52,6 +52,8 @@ pub(crate) struct Made {
     pub(crate) files_mean: u64,
     pub(crate) file_bytes_mean: u64,
     pub(crate) seed: u64,
+    /// Whether partitions have a write id (4.0 and later; -1 where there are no transactions).
+    pub(crate) has_write_id: bool,
     /// The storage descriptor's bytes before and after the location's value.
     pub(crate) storage: (Bytes, Bytes),
 }
@@ -270,6 +272,9 @@ impl Made {
         ] {
             w.string(key);
             w.string(&value.to_string());
+        }
+        if self.has_write_id {
+            w.field_i64(10, -1);
         }
     }
 }

@@ -36,6 +36,11 @@ impl RawStruct {
         self.get(id, Kind::I32).and_then(|value| Reader::new(value).i32().ok())
     }
 
+    /// The 64-bit number in a field.
+    pub(crate) fn i64(&self, id: i16) -> Option<i64> {
+        self.get(id, Kind::I64).and_then(|value| Reader::new(value).i64().ok())
+    }
+
     /// The texts of a list field.
     pub(crate) fn texts(&self, id: i16) -> Vec<String> {
         self.get(id, Kind::List).and_then(|value| strings(value).ok()).unwrap_or_default()
@@ -79,6 +84,13 @@ impl RawStruct {
     /// Puts a 64-bit number into a field.
     pub(crate) fn set_i64(&mut self, id: i16, value: i64) {
         self.set(id, Kind::I64, |w| w.i64(value));
+    }
+
+    /// Puts false into a boolean field that is missing.
+    pub(crate) fn default_false(&mut self, id: i16) {
+        if self.get(id, Kind::Bool).is_none() {
+            self.set(id, Kind::Bool, |w| w.bool(false));
+        }
     }
 
     /// Puts text into a field.

@@ -162,6 +162,7 @@ impl Builder<'_> {
                 files_mean: plan.files_mean,
                 file_bytes_mean: plan.file_bytes_mean,
                 seed: plan.seed,
+                has_write_id: self.spec.generation >= Generation::V4_0,
                 storage,
             }))
         });

@@ -2,7 +2,7 @@
 
 use skep_catalog::model::{
     Column, ColumnStatistic, ConstraintColumn, ConstraintKind, DatabaseTable, Item, Parameters,
-    PrincipalType, SerdeInfo, StorageDescriptor, Table, TableDetails,
+    PrincipalType, SerdeInfo, SkewedInfo, StorageDescriptor, Table, TableDetails,
 };
 
 use super::words::{AVRO, DELTA, HUDI, ICEBERG, ORC, PARQUET, TEXT};
@@ -134,6 +134,8 @@ pub(super) fn storage(columns: Vec<Column>, location: &str, format: Format) -> S
             library: Some(serde.to_owned()),
             parameters: vec![("serialization.format".to_owned(), "1".to_owned())],
         },
+        // Servers answer an empty one where none was declared.
+        skewed: Some(SkewedInfo::default()),
         ..Default::default()
     }
 }

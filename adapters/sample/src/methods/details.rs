@@ -9,6 +9,7 @@ use super::Call;
 use super::read::fits;
 use crate::encode;
 use crate::message;
+use crate::metastore::no_table;
 use crate::refusal::{Exception, Outcome, refuse};
 
 // -- functions
@@ -160,7 +161,7 @@ fn write_statistics(
     columns: &[String],
 ) -> Outcome<()> {
     let metastore = call.metastore.read();
-    let Some(entry) = metastore.table(table) else { return Err(call.no_table(table)) };
+    let Some(entry) = metastore.table(table) else { return no_table(table, call.generation) };
     let all = entry.details.column_statistics.iter();
     let found: Vec<_> = all.filter(|item| columns.contains(&item.value.column_name)).collect();
     w.field_list(id, Kind::Struct, found.len());
@@ -175,9 +176,6 @@ pub(super) fn get_table_statistics_req(call: &Call<'_>, w: &mut Writer) -> Outco
     let table = call.table_name(&request, (1, 2), 4)?;
     let mut inner = Writer::new();
     write_statistics(call, &mut inner, 1, &table, &request.texts(3)?)?;
-    if call.generation >= crate::Generation::V4_0 {
-        inner.field_bool(2, false);
-    }
     w.field_struct(0, |w| w.raw_struct(&inner.finish()));
     Ok(())
 }

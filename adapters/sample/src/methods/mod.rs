@@ -93,7 +93,8 @@ methods! {
     get_partitions_with_auth V2_3..V4_2 [1 NoSuchObject, 2 Meta] partitions::get_partitions;
     get_partitions_ps V2_3..V4_2 [1 Meta, 2 NoSuchObject] partitions::get_partitions_ps;
     get_partitions_ps_with_auth V2_3..V4_2 [1 NoSuchObject, 2 Meta] partitions::get_partitions_ps;
-    get_partitions_by_names V2_3..V4_2 [1 Meta, 2 NoSuchObject] partitions::get_partitions_by_names;
+    get_partitions_by_names V2_3..V3_1 [1 Meta, 2 NoSuchObject] partitions::get_partitions_by_names;
+    get_partitions_by_names V4_0..V4_2 [1 Meta, 2 NoSuchObject, 3 InvalidObject] partitions::get_partitions_by_names;
     get_partitions_by_names_req V4_0..V4_2 [1 Meta, 2 NoSuchObject, 3 InvalidObject] partitions::get_partitions_by_names_req;
     get_partition V2_3..V4_2 [1 Meta, 2 NoSuchObject] partitions::get_partition;
     get_partition_with_auth V2_3..V4_2 [1 Meta, 2 NoSuchObject] partitions::get_partition;
@@ -237,16 +238,5 @@ impl Call<'_> {
             Some(request) => Ok(request),
             None => refuse(InvalidInput, "the request is missing"),
         }
-    }
-
-    /// The refusal for a table that is not there.
-    fn no_table(&self, name: &TableName) -> Refusal {
-        let catalog = if self.generation.has_catalogs() {
-            format!("{}.", name.database.catalog)
-        } else {
-            String::new()
-        };
-        let message = format!("{catalog}{}.{} table not found", name.database.database, name.table);
-        Refusal::new(NoSuchObject, message)
     }
 }

@@ -4,7 +4,8 @@ use skep_catalog::model::TableName;
 use skep_hms::thrift::{Kind, Writer};
 
 use super::{Args, Call};
-use crate::metastore::TableEntry;
+use crate::generation::Generation;
+use crate::metastore::{TableEntry, no_table};
 use crate::partitions::Entry;
 use crate::refusal::{Exception, Outcome, Refusal, refuse};
 
@@ -20,7 +21,7 @@ fn with_table<T>(
     work: impl FnOnce(&TableEntry, &Encoder<'_>) -> T,
 ) -> Outcome<T> {
     let metastore = call.metastore.read();
-    let Some(table) = metastore.table(name) else { return Err(call.no_table(name)) };
+    let Some(table) = metastore.table(name) else { return no_table(name, call.generation) };
     let encoder = Encoder { name, catalog: metastore.catalog_field(&name.database.catalog) };
     Ok(work(table, &encoder))
 }
@@ -37,8 +38,18 @@ impl Encoder<'_> {
     }
 }
 
+/// Whether a missing table has an empty list of partitions instead of being an error, as seen on
+/// 4.0.1 and 4.2.0. (By name it is an error there too, but another one.)
+fn is_missing_empty(call: &Call<'_>, name: &TableName) -> bool {
+    call.generation >= Generation::V4_0 && call.metastore.read().table(name).is_none()
+}
+
 /// Names of all partitions.
 fn write_names(call: &Call<'_>, w: &mut Writer, name: &TableName, max: usize) -> Outcome<()> {
+    if is_missing_empty(call, name) {
+        w.field_list(0, Kind::String, 0);
+        return Ok(());
+    }
     with_table(call, name, |table, _| {
         let mut left = table.partitions.len().min(max);
         w.field_list(0, Kind::String, left);
@@ -65,6 +76,10 @@ pub(super) fn fetch_partition_names_req(call: &Call<'_>, w: &mut Writer) -> Outc
 
 /// All partitions, as a list value.
 fn write_all(call: &Call<'_>, w: &mut Writer, name: &TableName, id: i16, max: usize) -> Outcome<()> {
+    if is_missing_empty(call, name) {
+        w.field_list(id, Kind::Struct, 0);
+        return Ok(());
+    }
     with_table(call, name, |table, encoder| {
         let mut left = table.partitions.len().min(max);
         w.field_list(id, Kind::Struct, left);
@@ -160,6 +175,10 @@ fn write_named(
 ) -> Outcome<()> {
     names.sort_unstable();
     names.dedup();
+    if is_missing_empty(call, name) {
+        let refused = no_table::<()>(name, call.generation);
+        return refused.or_else(|refusal| refuse(Exception::InvalidObject, refusal.message));
+    }
     with_table(call, name, |table, encoder| {
         let found: Vec<_> =
             names.iter().filter_map(|name| Some((name, table.partitions.get(&table.keys, name)?))).collect();

@@ -4,7 +4,7 @@ use skep_catalog::model::{DEFAULT_CATALOG, DatabaseName, TableName};
 use skep_hms::thrift::{Kind, Writer};
 
 use super::Call;
-use crate::metastore::{DatabaseEntry, now_seconds};
+use crate::metastore::{DatabaseEntry, no_table, now_seconds};
 use crate::raw::{RawStruct, with_stop};
 use crate::refusal::{Exception, Outcome, Refusal, refuse};
 
@@ -28,10 +28,9 @@ pub(super) fn alive_since(_: &Call<'_>, w: &mut Writer) -> Outcome<()> {
     Ok(())
 }
 
+/// Answers the groups alone, as 2.3.10 and 4.2.0 were seen to do.
 pub(super) fn set_ugi(call: &Call<'_>, w: &mut Writer) -> Outcome<()> {
-    let mut names = call.args.texts(2)?;
-    names.extend(call.args.text(1)?.map(str::to_owned));
-    w.field_strings(0, &names);
+    w.field_strings(0, &call.args.texts(2)?);
     Ok(())
 }
 
@@ -225,7 +224,7 @@ pub(super) fn get_table_meta(call: &Call<'_>, w: &mut Writer) -> Outcome<()> {
 
 fn table_body(call: &Call<'_>, name: &TableName) -> Outcome<bytes::Bytes> {
     let metastore = call.metastore.read();
-    let Some(table) = metastore.table(name) else { return Err(call.no_table(name)) };
+    let Some(table) = metastore.table(name) else { return no_table(name, call.generation) };
     let mut w = Writer::new();
     metastore.table_body(&mut w, name, &table.fields);
     Ok(w.finish())

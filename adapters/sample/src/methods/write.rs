@@ -1,18 +1,19 @@
 //! Changing things.
 
 use bytes::Bytes;
-use skep_catalog::model::{DEFAULT_CATALOG, DatabaseName, TableName, partition_name};
+use skep_catalog::model::{DEFAULT_CATALOG, DatabaseName, PrincipalType, TableName, partition_name};
 use skep_hms::thrift::{Kind, Writer};
 
 use super::{Args, Call};
-use crate::Generation;
-use crate::metastore::now_seconds;
+use crate::encode;
+use crate::generation::Generation;
+use crate::metastore::{no_table, now_seconds};
 use crate::partitions::{Kept, Partitions};
 use crate::raw::RawStruct;
 use crate::refusal::{Exception, Outcome, refuse};
 
 fn now_i32() -> i32 {
-    crate::encode::seconds(now_seconds())
+    encode::seconds(now_seconds())
 }
 
 fn body<'a>(args: &Args<'a>, id: i16) -> Outcome<&'a [u8]> {
@@ -58,8 +59,14 @@ fn database_parts(call: &Call<'_>, body: &[u8]) -> Outcome<(DatabaseName, Bytes)
     if raw.text(3).is_empty() {
         raw.set_text(3, &format!("hdfs://nn/warehouse/{}.db", name.database));
     }
-    if call.generation >= Generation::V4_0 && raw.i32(9).unwrap_or(0) == 0 {
-        raw.set_i32(9, now_i32());
+    if raw.i32(7).is_none() {
+        raw.set_i32(7, encode::principal_number(PrincipalType::User));
+    }
+    if call.generation >= Generation::V4_0 {
+        if raw.i32(9).unwrap_or(0) == 0 {
+            raw.set_i32(9, now_i32());
+        }
+        raw.set_i32(11, 1); // a native database, not one behind a data connector
     }
     Ok((name, raw.fields()))
 }
@@ -137,9 +144,9 @@ fn create_from(call: &Call<'_>, body: &[u8]) -> Outcome<()> {
     raw.set_pair(9, "transient_lastDdlTime", &now_seconds().to_string());
     if call.generation >= Generation::V4_0 {
         translate_to_external(&mut raw);
-        let id = metastore.next_table_id();
-        raw.set_i64(25, id);
     }
+    let id = metastore.next_table_id();
+    encode::fill_table(&mut raw, call.generation, id);
     metastore.put_new_table(name, raw.fields(), Partitions::default())
 }
 
@@ -170,7 +177,10 @@ fn alter_to(call: &Call<'_>, from: &TableName, body: &[u8]) -> Outcome<()> {
         to.database.catalog.clone_from(&from.database.catalog);
     }
     raw.set_pair(9, "transient_lastDdlTime", &now_seconds().to_string());
-    call.metastore.write().put_table(from, to, raw.fields())
+    let mut metastore = call.metastore.write();
+    let id = metastore.table(from).and_then(|entry| entry.raw().i64(25)).unwrap_or(0);
+    encode::fill_table(&mut raw, call.generation, id);
+    metastore.put_table(from, to, raw.fields())
 }
 
 pub(super) fn alter_table(call: &Call<'_>, _: &mut Writer) -> Outcome<()> {
@@ -220,27 +230,30 @@ fn partition_parts(call: &Call<'_>, bodies: &[Bytes]) -> Outcome<(TableName, Vec
     }
 }
 
-/// Fills in the location where the client left it out, as the server does.
-fn with_locations(call: &Call<'_>, table: &TableName, kept: Vec<Kept>) -> Vec<Kept> {
+/// Fills in what the server fills in when a client leaves it out: above all the location.
+fn filled(call: &Call<'_>, table: &TableName, kept: Vec<Kept>) -> Vec<Kept> {
     let metastore = call.metastore.read();
     let Some(entry) = metastore.table(table) else { return kept };
     let root = entry.raw().structure(7).map(|storage| storage.text(2)).unwrap_or_default();
-    let filled = |kept: Kept| {
+    let fill = |kept: Kept| {
         let mut raw = kept.raw();
         let mut storage = raw.structure(6).unwrap_or_default();
-        if !storage.text(2).is_empty() {
-            return kept;
+        if storage.text(2).is_empty() {
+            storage.set_text(2, &format!("{root}/{}", partition_name(&entry.keys, &kept.values)));
         }
-        storage.set_text(2, &format!("{root}/{}", partition_name(&entry.keys, &kept.values)));
+        encode::fill_storage(&mut storage);
         raw.set_structure(6, &storage);
+        if call.generation >= Generation::V4_0 && raw.i64(10).is_none() {
+            raw.set_i64(10, -1);
+        }
         Kept { fields: raw.fields(), ..kept }
     };
-    kept.into_iter().map(filled).collect()
+    kept.into_iter().map(fill).collect()
 }
 
 fn add(call: &Call<'_>, bodies: &[Bytes], is_existing_skipped: bool) -> Outcome<(TableName, Vec<Kept>)> {
     let (table, kept) = partition_parts(call, bodies)?;
-    let kept = with_locations(call, &table, kept);
+    let kept = filled(call, &table, kept);
     let added = call.metastore.write().add_kept(&table, kept, is_existing_skipped)?;
     Ok((table, added))
 }
@@ -287,7 +300,7 @@ pub(super) fn add_partitions_req(call: &Call<'_>, w: &mut Writer) -> Outcome<()>
 
 fn alter(call: &Call<'_>, table: &TableName, bodies: &[Bytes], is_plural: bool) -> Outcome<()> {
     let (_, kept) = partition_parts(call, bodies)?;
-    let kept = with_locations(call, table, kept);
+    let kept = filled(call, table, kept);
     call.metastore.write().alter_kept(table, kept, is_plural)
 }
 
@@ -313,7 +326,7 @@ pub(super) fn alter_partitions_req(call: &Call<'_>, w: &mut Writer) -> Outcome<(
 fn name_of(call: &Call<'_>, table: &TableName, values: &[String]) -> Outcome<String> {
     match call.metastore.read().table(table) {
         Some(entry) => Ok(partition_name(&entry.keys, values)),
-        None => Err(call.no_table(table)),
+        None => no_table(table, call.generation),
     }
 }
 
