@@ -101,7 +101,8 @@ impl Entries {
     fn insert(&mut self, key: Key, cached: &Arc<Cached>, bytes: usize, bytes_max: usize) {
         self.tick += 1;
         self.bytes += bytes;
-        if let Some((_, old_bytes, old_use)) = self.by_key.insert(key, (Arc::clone(cached), bytes, self.tick)) {
+        if let Some((_, old_bytes, old_use)) = self.by_key.insert(key, (Arc::clone(cached), bytes, self.tick))
+        {
             self.bytes -= old_bytes;
             self.by_use.remove(&old_use);
         }

@@ -32,9 +32,14 @@ impl Engine {
         let snapshot = self.catalog().snapshot();
         let metastores = snapshot.metastores.iter().map(|m| &m.name);
         let databases = snapshot.metastores.iter().flat_map(|m| m.databases()).map(|d| &d.name);
-        let tables = snapshot.metastores.iter().flat_map(|m| m.databases()).flat_map(|d| &d.tables).map(|t| &t.name);
-        let mut mirrored: Vec<String> =
-            metastores.chain(databases).chain(tables).take(MIRRORED_NAMES_MAX).map(|n| n.to_string()).collect();
+        let tables =
+            snapshot.metastores.iter().flat_map(|m| m.databases()).flat_map(|d| &d.tables).map(|t| &t.name);
+        let mut mirrored: Vec<String> = metastores
+            .chain(databases)
+            .chain(tables)
+            .take(MIRRORED_NAMES_MAX)
+            .map(|n| n.to_string())
+            .collect();
         mirrored.sort_unstable();
         mirrored.dedup();
         Names {

@@ -6,8 +6,8 @@
 //! a worker does not: what is busy then is left to end by itself, still counted against the number
 //! of planners.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -97,14 +97,28 @@ pub struct QueryResult {
     pub query_id: u64,
     /// Columns.
     pub schema: SchemaRef,
-    batches: mpsc::Receiver<Result<RecordBatch, Fault>>,
+    batches: mpsc::Receiver<RecordBatch>,
+    end: Arc<OnceLock<End>>,
+    is_end_told: bool,
     _cancel: oneshot::Sender<()>,
 }
 
+/// How a statement ended. Beside the rows, so that no reader, however slow, takes a part for the
+/// whole.
+type End = Option<Fault>;
+
 impl QueryResult {
-    /// The next rows; `None` after the last. An error is the last item.
+    /// The next rows; `None` after the last. An error is the last item, and without
+    /// one all rows were given.
     pub async fn next(&mut self) -> Option<Result<RecordBatch, Fault>> {
-        self.batches.recv().await
+        if let Some(batch) = self.batches.recv().await {
+            return Some(Ok(batch));
+        }
+        if std::mem::replace(&mut self.is_end_told, true) {
+            return None;
+        }
+        let end = self.end.get().cloned().unwrap_or_else(|| Some(engine_stopped()));
+        end.map(Err)
     }
 
     /// All rows at once.
@@ -141,7 +155,10 @@ impl Engine {
             .enable_time()
             .build()
             .map_err(|e| failed(&e))?;
-        let pool = TrackConsumersPool::new(GreedyMemoryPool::new(options.memory_pool_bytes), std::num::NonZeroUsize::MIN);
+        let pool = TrackConsumersPool::new(
+            GreedyMemoryPool::new(options.memory_pool_bytes),
+            std::num::NonZeroUsize::MIN,
+        );
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(pool))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
@@ -202,7 +219,7 @@ impl Engine {
         let sql = sql.get(..sql.len().min(guard::TEXT_BYTES_MAX + 4)).unwrap_or(sql).to_owned();
         let (answer, answered) = oneshot::channel();
         inner.control.spawn(supervise(Arc::clone(inner), query, sql, answer));
-        answered.await.unwrap_or_else(|_| Err(Fault::internal("statement", "its supervisor ended")))
+        answered.await.unwrap_or_else(|_| Err(engine_stopped()))
     }
 }
 
@@ -221,6 +238,10 @@ fn busy(what: &str, limit: usize) -> Fault {
 
 fn timed_out(doing: &str, limit_ms: u64) -> Fault {
     Fault::new(Code::SQL_TIMEOUT, "statement ended", format!("{doing} took longer than {limit_ms} ms"))
+}
+
+fn engine_stopped() -> Fault {
+    Fault::new(Code::SQL_CANCELLED, "statement ended", "the SQL engine was stopped")
 }
 
 fn cancelled() -> Fault {
@@ -253,10 +274,19 @@ async fn supervise(inner: Arc<Inner>, query: Arc<Query>, sql: String, mut answer
     };
     query.planned_at.store(u64::try_from(inner.shared.now()).unwrap_or(1).max(1), Ordering::Relaxed);
     let (rows, batches) = mpsc::channel(2);
+    let end_slot = Arc::new(OnceLock::new());
     let (cancel, cancelled_by_drop) = oneshot::channel::<()>();
     let schema = planned.plan.schema();
-    let result = QueryResult { query_id: query.query_id, schema, batches, _cancel: cancel };
-    let mut run = inner.work.spawn(run(planned, rows.clone(), Arc::clone(&query), inner.options.result_rows_max));
+    let result = QueryResult {
+        query_id: query.query_id,
+        schema,
+        batches,
+        end: Arc::clone(&end_slot),
+        is_end_told: false,
+        _cancel: cancel,
+    };
+    let mut run =
+        inner.work.spawn(run(planned, rows.clone(), Arc::clone(&query), inner.options.result_rows_max));
     let _ = answer.send(Ok(result));
     let fault = tokio::select! {
         ended = &mut run => match ended {
@@ -275,11 +305,9 @@ async fn supervise(inner: Arc<Inner>, query: Arc<Query>, sql: String, mut answer
         }
     };
     end(fault.clone());
-    if let Some(fault) = fault {
-        // A reader that stopped reading keeps the channel full: it is told when it reads on, and
-        // waited for no longer than a moment.
-        let _ = tokio::time::timeout(Duration::from_secs(60), rows.send(Err(fault))).await;
-    }
+    // Set once, here; the reader looks when the last sender, dropped after this, is gone.
+    let _ = end_slot.set(fault);
+    drop(rows);
 }
 
 /// Plans on a planner thread, within the planning limit.
@@ -364,11 +392,12 @@ fn check_table(reference: &TableReference) -> Result<(), Fault> {
 /// Makes rows and hands them on, on the workers.
 async fn run(
     planned: Planned,
-    rows: mpsc::Sender<Result<RecordBatch, Fault>>,
+    rows: mpsc::Sender<RecordBatch>,
     query: Arc<Query>,
     rows_max: u64,
 ) -> Result<(), Fault> {
-    let mut stream = execute_stream(planned.plan, planned.state.task_ctx()).map_err(|e| from_datafusion(&e))?;
+    let mut stream =
+        execute_stream(planned.plan, planned.state.task_ctx()).map_err(|e| from_datafusion(&e))?;
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(|e| from_datafusion(&e))?;
         let count = batch.num_rows() as u64;
@@ -376,7 +405,7 @@ async fn run(
             let why = format!("it has more than {rows_max} rows");
             return Err(Fault::new(Code::SQL_TOO_MANY_ROWS, "statement ended", why));
         }
-        if rows.send(Ok(batch)).await.is_err() {
+        if rows.send(batch).await.is_err() {
             return Err(cancelled());
         }
     }

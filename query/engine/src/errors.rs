@@ -23,21 +23,31 @@ pub fn from_datafusion(error: &DataFusionError) -> Fault {
         DataFusionError::SQL(inner, _) => {
             let text = one_line(&inner.to_string()).replace("sql parser error: ", "");
             if text.contains("recursion limit exceeded") {
-                return Fault::new(Code::SQL_TOO_COMPLEX, "statement refused", "its parts are nested too deeply");
+                return Fault::new(
+                    Code::SQL_TOO_COMPLEX,
+                    "statement refused",
+                    "its parts are nested too deeply",
+                );
             }
             Fault::new(Code::SQL_SYNTAX, "statement cannot be parsed", text)
         }
         DataFusionError::Plan(text) => plan(text),
         DataFusionError::SchemaError(inner, _) => schema(inner),
-        DataFusionError::NotImplemented(text) => {
-            Fault::new(Code::SQL_INVALID, "statement cannot be planned", format!("not supported: {}", one_line(text)))
+        DataFusionError::NotImplemented(text) => Fault::new(
+            Code::SQL_INVALID,
+            "statement cannot be planned",
+            format!("not supported: {}", one_line(text)),
+        ),
+        DataFusionError::ResourcesExhausted(text) => {
+            Fault::new(Code::SQL_MEMORY, "statement ended", one_line(text))
         }
-        DataFusionError::ResourcesExhausted(text) => Fault::new(Code::SQL_MEMORY, "statement ended", one_line(text)),
         DataFusionError::Execution(text) => Fault::new(Code::SQL_FAILED, "statement failed", one_line(text)),
         DataFusionError::ExecutionJoin(inner) if inner.is_panic() => {
             Fault::internal("statement failed", "a part of it panicked")
         }
-        DataFusionError::Configuration(text) => Fault::new(Code::SQL_INVALID, "statement cannot be planned", one_line(text)),
+        DataFusionError::Configuration(text) => {
+            Fault::new(Code::SQL_INVALID, "statement cannot be planned", one_line(text))
+        }
         other => Fault::internal("statement failed", one_line(&other.strip_backtrace())),
     }
 }
@@ -98,7 +108,10 @@ pub fn unknown_table(schema: Option<&str>, table: &str) -> Fault {
         let fault = fault(format!("no schema is named {schema}"));
         return match nearest(schema, &schema_names) {
             Some(near) => fault.with_fix(format!("Did you mean {near}.{table}?")),
-            None => fault.with_fix(format!("Schemas are {}; mirrored databases are rows of catalog.databases.", schema_names.join(", "))),
+            None => fault.with_fix(format!(
+                "Schemas are {}; mirrored databases are rows of catalog.databases.",
+                schema_names.join(", ")
+            )),
         };
     }
     let name = format!("{}.{table}", schema.unwrap_or(DEFAULT_SCHEMA));
@@ -111,7 +124,8 @@ pub fn unknown_table(schema: Option<&str>, table: &str) -> Fault {
     let full_names: Vec<&str> = full_names.iter().map(String::as_str).collect();
     match nearest(&name, &full_names) {
         Some(near) => fault.with_fix(format!("Did you mean {near}?")),
-        None => fault.with_fix("docs.tables lists the tables of skep; mirrored tables are rows of catalog.tables."),
+        None => fault
+            .with_fix("docs.tables lists the tables of skep; mirrored tables are rows of catalog.tables."),
     }
 }
 

@@ -59,7 +59,9 @@ fn rewritten(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     if !aggregate.group_expr.iter().all(is_key) {
         return Ok(None);
     }
-    let Some(asked) = aggregate.aggr_expr.iter().map(asked).collect::<Option<Vec<_>>>() else { return Ok(None) };
+    let Some(asked) = aggregate.aggr_expr.iter().map(asked).collect::<Option<Vec<_>>>() else {
+        return Ok(None);
+    };
     // The same sum may be asked for twice; the aggregate needs it once.
     let mut sums: Vec<(&str, Expr)> = Vec::new();
     for column in &asked {
@@ -68,7 +70,8 @@ fn rewritten(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
         }
     }
     let sums_only = sums.iter().map(|(_, expr)| expr.clone()).collect();
-    let totals = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input), aggregate.group_expr.clone(), sums_only)?);
+    let totals =
+        LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input), aggregate.group_expr.clone(), sums_only)?);
     let group_count = aggregate.group_expr.len();
     let mut output = Vec::with_capacity(group_count + asked.len());
     for index in 0..group_count {
@@ -102,7 +105,8 @@ fn totals_scan(scan: &TableScan) -> Result<Option<LogicalPlan>> {
     let Some(table) = as_chunk_table(&provider) else { return Ok(None) };
     let spec: &TableSpec = table.table().spec;
     let is_partitions = spec.schema == "catalog" && spec.name == "partitions";
-    let is_on_key = |filter: &Expr| as_test(spec, filter).is_some_and(|(c, _)| KEYS.contains(&spec.columns[c].name));
+    let is_on_key =
+        |filter: &Expr| as_test(spec, filter).is_some_and(|(c, _)| KEYS.contains(&spec.columns[c].name));
     if !is_partitions || scan.fetch.is_some() || !scan.filters.iter().all(is_on_key) {
         return Ok(None);
     }
@@ -120,7 +124,11 @@ fn asked(expr: &Expr) -> Option<&'static str> {
         other => other,
     };
     let Expr::AggregateFunction(AggregateFunction { func, params }) = expr else { return None };
-    if params.distinct || params.filter.is_some() || !params.order_by.is_empty() || params.null_treatment.is_some() {
+    if params.distinct
+        || params.filter.is_some()
+        || !params.order_by.is_empty()
+        || params.null_treatment.is_some()
+    {
         return None;
     }
     let [argument] = params.args.as_slice() else { return None };

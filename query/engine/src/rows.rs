@@ -113,11 +113,8 @@ impl Column {
             Kind::Time => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             Kind::TextList => Self::List(ListBuilder::new(StringBuilder::new())),
             Kind::TextMap => {
-                let names = MapFieldNames {
-                    entry: "entries".into(),
-                    key: "key".into(),
-                    value: "value".into(),
-                };
+                let names =
+                    MapFieldNames { entry: "entries".into(), key: "key".into(), value: "value".into() };
                 Self::Map(Box::new(MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new())))
             }
         }
@@ -217,7 +214,10 @@ impl Rows {
     /// The rows as a batch of the wanted columns.
     pub fn finish(mut self) -> Result<RecordBatch, Fault> {
         if let Some(what) = self.mismatch {
-            return Err(Fault::internal(format!("table {}", self.spec.full_name()), format!("{what} does not fit the spec")));
+            return Err(Fault::internal(
+                format!("table {}", self.spec.full_name()),
+                format!("{what} does not fit the spec"),
+            ));
         }
         let arrays = self.columns.iter_mut().map(Column::finish).collect();
         batch(projected_schema(self.spec, &self.wanted), arrays, self.count)

@@ -12,9 +12,11 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::SessionConfig;
 
 use crate::chunk::ChunkTable;
+use crate::guard::concat::ConcatPlanner;
 use crate::guard::functions;
 use crate::pinned::Pinned;
 use crate::rollup::PartitionTotalsRule;
@@ -35,6 +37,8 @@ pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
     if let Some(all) = builder.scalar_functions().take() {
         *builder.scalar_functions() = Some(all.into_iter().filter_map(functions::offered).collect());
     }
+    let planner: Arc<dyn ExprPlanner> = Arc::new(ConcatPlanner::default());
+    builder.expr_planners().get_or_insert_default().insert(0, planner);
     // All of them make rows from arguments or read files.
     *builder.table_functions() = None;
     builder.with_optimizer_rule(Arc::new(PartitionTotalsRule)).build()

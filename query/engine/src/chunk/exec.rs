@@ -15,8 +15,8 @@ use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
-    ReplaceChildrenOptions,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr,
+    PlanProperties, ReplaceChildrenOptions,
 };
 use futures::stream;
 use skep_catalog::fault::Fault;
@@ -184,7 +184,8 @@ impl fmt::Debug for ChunkExec {
 
 impl DisplayAs for ChunkExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns: Vec<&str> = self.work.projection.iter().map(|c| self.work.spec.columns[*c].name).collect();
+        let columns: Vec<&str> =
+            self.work.projection.iter().map(|c| self.work.spec.columns[*c].name).collect();
         let filtered = self.work.pieces.iter().filter(|p| !p.residual.is_empty()).count();
         write!(
             f,
@@ -224,7 +225,10 @@ impl ExecutionPlan for ChunkExec {
         if children.is_empty() { Ok(self) } else { internal_err!("a chunk scan has no children") }
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
@@ -234,36 +238,37 @@ impl ExecutionPlan for ChunkExec {
         };
         let work = Arc::clone(&self.work);
         let left = self.limit.unwrap_or(usize::MAX);
-        let batches = stream::try_unfold((range, left, None::<RecordBatch>), move |(mut range, mut left, mut rest)| {
-            let work = Arc::clone(&work);
-            async move {
-                loop {
-                    if left == 0 {
-                        return Ok(None);
+        let batches =
+            stream::try_unfold((range, left, None::<RecordBatch>), move |(mut range, mut left, mut rest)| {
+                let work = Arc::clone(&work);
+                async move {
+                    loop {
+                        if left == 0 {
+                            return Ok(None);
+                        }
+                        // Lets a deadline or a cancellation through between chunks.
+                        tokio::task::consume_budget().await;
+                        let loaded = match rest.take() {
+                            Some(batch) => batch,
+                            None => match range.next() {
+                                Some(index) => work
+                                    .read(&work.pieces[index])
+                                    .map_err(|f| DataFusionError::External(Box::new(f)))?,
+                                None => return Ok(None),
+                            },
+                        };
+                        let rows = loaded.num_rows().min(left).min(BATCH_ROWS_MAX);
+                        if rows == 0 {
+                            continue;
+                        }
+                        if rows < loaded.num_rows() {
+                            rest = Some(loaded.slice(rows, loaded.num_rows() - rows));
+                        }
+                        left -= rows;
+                        return Ok(Some((loaded.slice(0, rows), (range, left, rest))));
                     }
-                    // Lets a deadline or a cancellation through between chunks.
-                    tokio::task::consume_budget().await;
-                    let loaded = match rest.take() {
-                        Some(batch) => batch,
-                        None => match range.next() {
-                            Some(index) => {
-                                work.read(&work.pieces[index]).map_err(|f| DataFusionError::External(Box::new(f)))?
-                            }
-                            None => return Ok(None),
-                        },
-                    };
-                    let rows = loaded.num_rows().min(left).min(BATCH_ROWS_MAX);
-                    if rows == 0 {
-                        continue;
-                    }
-                    if rows < loaded.num_rows() {
-                        rest = Some(loaded.slice(rows, loaded.num_rows() - rows));
-                    }
-                    left -= rows;
-                    return Ok(Some((loaded.slice(0, rows), (range, left, rest))));
                 }
-            }
-        });
+            });
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.work.schema), batches)))
     }
 

@@ -193,7 +193,9 @@ fn text_column(spec: &TableSpec, expr: &Expr) -> Option<usize> {
 fn literal(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Literal(
-            ScalarValue::Utf8(Some(text)) | ScalarValue::LargeUtf8(Some(text)) | ScalarValue::Utf8View(Some(text)),
+            ScalarValue::Utf8(Some(text))
+            | ScalarValue::LargeUtf8(Some(text))
+            | ScalarValue::Utf8View(Some(text)),
             _,
         ) => Some(text.clone()),
         _ => None,

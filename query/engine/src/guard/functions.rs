@@ -11,7 +11,11 @@ use datafusion::logical_expr::{
 use skep_catalog::fault::{Code, Fault};
 
 /// Bytes that one call may make for one batch of rows.
-const RESULT_BYTES_MAX: usize = 64 << 20;
+const RESULT_BYTES_MAX: usize = 16 << 20;
+/// Bytes that one call with nothing but constants may make: planning computes it.
+const CONSTANT_BYTES_MAX: usize = 1 << 20;
+/// Calls of growing functions in one statement; with the bytes above, a bound of the whole.
+pub const GROWING_CALLS_MAX: usize = 64;
 
 /// Taken away: the size of what they make is in their arguments alone.
 const FORBIDDEN: &[&str] = &[
@@ -66,13 +70,20 @@ pub fn is_forbidden(name: &str) -> bool {
     FORBIDDEN.contains(&name)
 }
 
+/// Whether a function can make more than it is given.
+pub fn is_growing(name: &str) -> bool {
+    GROWING.iter().any(|(growing, _)| *growing == name)
+}
+
 /// The function as skep offers it; `None` when it is taken away.
 pub fn offered(function: Arc<ScalarUDF>) -> Option<Arc<ScalarUDF>> {
     if is_forbidden(function.name()) {
         return None;
     }
     match GROWING.iter().find(|(name, _)| *name == function.name()) {
-        Some((_, growth)) => Some(Arc::new(ScalarUDF::new_from_impl(Bounded { inner: function, growth: *growth }))),
+        Some((_, growth)) => {
+            Some(Arc::new(ScalarUDF::new_from_impl(Bounded { inner: function, growth: *growth })))
+        }
         None => Some(function),
     }
 }
@@ -114,24 +125,34 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let bytes = self.growth.bytes_max(&args.args, args.number_rows);
-        if RESULT_BYTES_MAX < bytes {
-            let fault = Fault::new(
-                Code::SQL_FORBIDDEN,
-                format!("function {}", self.name()),
-                format!("it would make up to {bytes} bytes at once, more than {RESULT_BYTES_MAX}"),
-            );
-            return Err(DataFusionError::External(Box::new(fault)));
-        }
+        self.growth.check(self.name(), &args)?;
         self.inner.invoke_with_args(args)
     }
 }
 
+/// Refuses to put texts together that are too large together.
+pub(super) fn check_sum(name: &str, args: &ScalarFunctionArgs) -> Result<()> {
+    Growth::Sum.check(name, args)
+}
+
 impl Growth {
+    fn check(self, name: &str, args: &ScalarFunctionArgs) -> Result<()> {
+        let is_constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let (rows, limit) =
+            if is_constant { (1, CONSTANT_BYTES_MAX) } else { (args.number_rows, RESULT_BYTES_MAX) };
+        let bytes = self.bytes_max(&args.args, rows);
+        if bytes <= limit {
+            return Ok(());
+        }
+        let fault = Fault::new(
+            Code::SQL_FORBIDDEN,
+            format!("function {name}"),
+            format!("it would make up to {bytes} bytes at once, more than {limit}"),
+        );
+        Err(DataFusionError::External(Box::new(fault)))
+    }
+
     fn bytes_max(self, args: &[ColumnarValue], rows: usize) -> usize {
-        // Constants alone are computed once.
-        let is_constant = args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
-        let rows = if is_constant { 1 } else { rows };
         let text = |index: usize| args.get(index).map_or(0, |arg| bytes_of(arg, rows));
         let number = |index: usize| args.get(index).map_or(0, number_max);
         match self {
@@ -178,9 +199,9 @@ fn longest(value: &ColumnarValue) -> usize {
             Some(texts) => texts.iter().flatten().map(str::len).max().unwrap_or(0),
             None => array.to_data().get_slice_memory_size().unwrap_or(usize::MAX),
         },
-        ColumnarValue::Scalar(ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text)) => {
-            text.as_ref().map_or(0, String::len)
-        }
+        ColumnarValue::Scalar(
+            ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text),
+        ) => text.as_ref().map_or(0, String::len),
         ColumnarValue::Scalar(scalar) => scalar.size(),
     }
 }

@@ -11,7 +11,9 @@ pub fn rewrite(tokens: &[Token]) -> Option<String> {
         all => all,
     };
     let (tokens, pattern) = match tokens {
-        [rest @ .., Token::Word(like), Token::SingleQuotedString(pattern)] if is(like.value.as_str(), "LIKE") => {
+        [rest @ .., Token::Word(like), Token::SingleQuotedString(pattern)]
+            if is(like.value.as_str(), "LIKE") =>
+        {
             (rest, Some(pattern.as_str()))
         }
         all => (all, None),
@@ -21,9 +23,10 @@ pub fn rewrite(tokens: &[Token]) -> Option<String> {
     let (column, select) = match words.as_slice() {
         ["SHOW", "METASTORES"] => ("metastore_name", "SELECT * FROM federation.metastores".to_owned()),
         ["SHOW", "SYNC", "STATUS"] => ("metastore_name", "SELECT * FROM sync.status".to_owned()),
-        ["SHOW", "DATABASES"] => {
-            ("database_name", "SELECT metastore_name, catalog_name, database_name FROM catalog.databases".to_owned())
-        }
+        ["SHOW", "DATABASES"] => (
+            "database_name",
+            "SELECT metastore_name, catalog_name, database_name FROM catalog.databases".to_owned(),
+        ),
         ["SHOW", "CATALOGS"] => {
             ("catalog_name", "SELECT DISTINCT catalog_name FROM information_schema.schemata".to_owned())
         }
@@ -34,7 +37,9 @@ pub fn rewrite(tokens: &[Token]) -> Option<String> {
         ["SHOW", "EXAMPLES"] => ("question", "SELECT question, statement FROM docs.examples".to_owned()),
         ["SHOW", "TABLES"] => ("table_name", TABLES.to_owned()),
         ["SHOW", "TABLES", "FROM" | "IN", ..] => {
-            let [Token::Word(_), Token::Word(_), Token::Word(_), Token::Word(schema)] = tokens else { return None };
+            let [Token::Word(_), Token::Word(_), Token::Word(_), Token::Word(schema)] = tokens else {
+                return None;
+            };
             ("table_name", format!("{TABLES} WHERE schema_name = {}", quoted(&schema.value.to_lowercase())))
         }
         ["SHOW", "COLUMNS", "FROM" | "IN", ..] => ("column_name", columns_of(&tokens[3..])?),
@@ -66,8 +71,12 @@ fn columns_of(name: &[Token]) -> Option<String> {
         [schema, ".", table] | [_, ".", schema, ".", table] => (*schema, *table),
         _ => return None,
     };
-    // A table that does not exist is told by name, not by an empty answer.
-    crate::spec::find(schema, table)?;
+    if crate::spec::find(schema, table).is_none() {
+        // Planning this tells that there is no such table, and which one is near.
+        let parts: Vec<String> =
+            words.iter().filter(|w| **w != ".").map(|w| format!("\"{}\"", w.replace('"', "\"\""))).collect();
+        return Some(format!("SELECT * FROM {}", parts.join(".")));
+    }
     Some(format!(
         "SELECT column_name, data_type, is_nullable, is_key, comment FROM docs.columns \
          WHERE schema_name = {} AND table_name = {} ORDER BY ordinal_position",

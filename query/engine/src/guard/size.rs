@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor,
+    BinaryOperator, Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor,
 };
 use skep_catalog::fault::{Code, Fault};
 
@@ -25,6 +25,7 @@ pub fn check(statement: &Statement) -> Result<(), Fault> {
 struct Counter {
     nodes: usize,
     depth: usize,
+    growing_calls: usize,
     /// Common table expressions under way: address of the query, name, nodes before it.
     under_way: Vec<(*const Query, String, usize)>,
     /// Nodes of common table expressions that are done.
@@ -53,10 +54,25 @@ impl Counter {
         ControlFlow::Continue(())
     }
 
-    fn function(&self, name: &ObjectName) -> ControlFlow<Fault> {
+    fn growing(&mut self) -> ControlFlow<Fault> {
+        self.growing_calls += 1;
+        if functions::GROWING_CALLS_MAX < self.growing_calls {
+            return ControlFlow::Break(too_complex(
+                "a number of calls that put texts together",
+                functions::GROWING_CALLS_MAX,
+            ));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn function(&mut self, name: &ObjectName) -> ControlFlow<Fault> {
         let name = name.to_string().to_lowercase();
+        if functions::is_growing(&name) {
+            self.growing()?;
+        }
         if functions::is_forbidden(&name) {
-            let why = format!("function {name} can make more rows or bytes than can be bounded, or reads files");
+            let why =
+                format!("function {name} can make more rows or bytes than can be bounded, or reads files");
             return ControlFlow::Break(refused(Code::SQL_FORBIDDEN, why));
         }
         ControlFlow::Continue(())
@@ -141,8 +157,10 @@ impl Visitor for Counter {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Fault> {
-        if let Expr::Function(function) = expr {
-            self.function(&function.name)?;
+        match expr {
+            Expr::Function(function) => self.function(&function.name)?,
+            Expr::BinaryOp { op: BinaryOperator::StringConcat, .. } => self.growing()?,
+            _ => {}
         }
         self.down()
     }

@@ -266,11 +266,11 @@ pub const TABLES: &[TableSpec] = &[
     .view(
         "SELECT catalog_name, database_name, table_name, count(*) AS metastore_count, \
          array_agg(metastore_name ORDER BY metastore_name) AS metastore_names, \
-         min(schema_digest) <> max(schema_digest) AS is_schema_different, \
-         min(storage_digest) <> max(storage_digest) AS is_storage_different, \
-         min(parameters_digest) <> max(parameters_digest) AS is_parameters_different, \
-         min(location_digest) <> max(location_digest) AS is_location_different, \
-         min(partitions_digest) <> max(partitions_digest) AS is_partitions_different \
+         coalesce(min(schema_digest) <> max(schema_digest), false) AS is_schema_different, \
+         coalesce(min(storage_digest) <> max(storage_digest), false) AS is_storage_different, \
+         coalesce(min(parameters_digest) <> max(parameters_digest), false) AS is_parameters_different, \
+         coalesce(min(location_digest) <> max(location_digest), false) AS is_location_different, \
+         coalesce(min(partitions_digest) <> max(partitions_digest), false) AS is_partitions_different \
          FROM skep.catalog.tables GROUP BY catalog_name, database_name, table_name HAVING count(*) > 1",
     ),
     table("catalog", "location_conflicts", "Addresses that more than one table (or partition of another table) uses.", &[
@@ -315,8 +315,11 @@ pub const TABLES: &[TableSpec] = &[
 ];
 
 /// See [`super::PARTITION_TOTALS`]. Hidden: it is in no list.
-pub const PARTITION_TOTALS: TableSpec =
-    table("catalog", "partition_totals", "Sums over the partitions of each table that has any.", &[
+pub const PARTITION_TOTALS: TableSpec = table(
+    "catalog",
+    "partition_totals",
+    "Sums over the partitions of each table that has any.",
+    &[
         METASTORE,
         CATALOG_NAME,
         DATABASE,
@@ -325,4 +328,5 @@ pub const PARTITION_TOTALS: TableSpec =
         int("row_count", "Sum of the known row counts; NULL when none is known.").null(),
         int("total_size_bytes", "Sum of the known sizes; NULL when none is known.").null(),
         int("file_count", "Sum of the known file counts; NULL when none is known.").null(),
-    ]);
+    ],
+);

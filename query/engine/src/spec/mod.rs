@@ -189,11 +189,8 @@ impl TableSpec {
 
     /// The Arrow schema; comments travel as field metadata.
     pub fn arrow_schema(&self) -> SchemaRef {
-        let fields: Vec<Field> = self
-            .columns
-            .iter()
-            .map(|c| Field::new(c.name, c.kind.arrow_type(), c.is_nullable))
-            .collect();
+        let fields: Vec<Field> =
+            self.columns.iter().map(|c| Field::new(c.name, c.kind.arrow_type(), c.is_nullable)).collect();
         Arc::new(Schema::new(fields))
     }
 }
@@ -217,7 +214,10 @@ pub const SCHEMAS: &[SchemaSpec] = &[
     SchemaSpec { name: "sync", comment: "How fresh and how complete the mirror is." },
     SchemaSpec { name: "runtime", comment: "This process: settings, store, statements." },
     SchemaSpec { name: "docs", comment: "What there is to ask: tables, columns, errors, examples." },
-    SchemaSpec { name: "information_schema", comment: "The SQL standard's view of skep's own tables, with comments." },
+    SchemaSpec {
+        name: "information_schema",
+        comment: "The SQL standard's view of skep's own tables, with comments.",
+    },
 ];
 
 /// All tables and views, schema by schema.
@@ -265,7 +265,14 @@ mod tests {
 
     #[test]
     fn key_columns_keep_their_order_everywhere() {
-        let order = ["metastore_name", "catalog_name", "database_name", "table_name", "partition_name", "column_name"];
+        let order = [
+            "metastore_name",
+            "catalog_name",
+            "database_name",
+            "table_name",
+            "partition_name",
+            "column_name",
+        ];
         for table in TABLES.iter().filter(|t| t.schema != "information_schema" && t.schema != "docs") {
             let places: Vec<usize> =
                 table.columns.iter().filter_map(|c| order.iter().position(|o| *o == c.name)).collect();

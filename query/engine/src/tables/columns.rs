@@ -21,7 +21,11 @@ const FIRST_KEPT: usize = 4;
 const LAST_KEPT: usize = 8;
 
 pub fn columns(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build = move |pinned: &Pinned, place: &Place, tests: &Tests, wanted: &[usize]| -> Result<RecordBatch, Fault> {
+    let build = move |pinned: &Pinned,
+                      place: &Place,
+                      tests: &Tests,
+                      wanted: &[usize]|
+          -> Result<RecordBatch, Fault> {
         let tables: Vec<_> = walk::tables(&place.database, tests).collect();
         let kept = kept(spec, pinned, place, &tables)?;
         add_tables(spec, pinned, place, &tables, &kept, wanted)
@@ -138,7 +142,11 @@ fn table_value<'a>(column: &str, pinned: &Pinned, place: &Place, table: &'a Tabl
     }
 }
 
-fn pick(column: &ArrayRef, slices: &[(&Arc<TableView>, usize, usize)], rows: usize) -> Result<ArrayRef, Fault> {
+fn pick(
+    column: &ArrayRef,
+    slices: &[(&Arc<TableView>, usize, usize)],
+    rows: usize,
+) -> Result<ArrayRef, Fault> {
     if rows == column.len() {
         return Ok(Arc::clone(column));
     }

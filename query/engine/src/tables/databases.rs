@@ -108,30 +108,31 @@ pub fn database_properties(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests
 }
 
 pub fn functions(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build = move |pinned: &Pinned, place: &Place, _: &Tests, wanted: &[usize]| -> Result<RecordBatch, Fault> {
-        let mut rows = Rows::new(spec, wanted);
-        let sync_status = pinned.sync_status(&place.metastore, Some(&place.name()), None, None);
-        for item in pinned.snapshot.load_functions(&place.database)? {
-            let [metastore, catalog, name] = place.keys();
-            let [synced_at, source_event_id] = stamp_values(&place.database.stamp);
-            let function = &item.value;
-            rows.push(&[
-                metastore,
-                catalog,
-                name,
-                (&function.name).into(),
-                function.class_name.as_ref().into(),
-                function.owner_name.as_ref().into(),
-                function.owner_type.map(|t| t.as_str()).into(),
-                Value::OwnedList(function.resources.iter().map(|(_, uri)| uri.clone()).collect()),
-                seconds(function.create_time).into(),
-                synced_at,
-                source_event_id,
-                sync_status.into(),
-            ]);
-        }
-        rows.finish()
-    };
+    let build =
+        move |pinned: &Pinned, place: &Place, _: &Tests, wanted: &[usize]| -> Result<RecordBatch, Fault> {
+            let mut rows = Rows::new(spec, wanted);
+            let sync_status = pinned.sync_status(&place.metastore, Some(&place.name()), None, None);
+            for item in pinned.snapshot.load_functions(&place.database)? {
+                let [metastore, catalog, name] = place.keys();
+                let [synced_at, source_event_id] = stamp_values(&place.database.stamp);
+                let function = &item.value;
+                rows.push(&[
+                    metastore,
+                    catalog,
+                    name,
+                    (&function.name).into(),
+                    function.class_name.as_ref().into(),
+                    function.owner_name.as_ref().into(),
+                    function.owner_type.map(|t| t.as_str()).into(),
+                    Value::OwnedList(function.resources.iter().map(|(_, uri)| uri.clone()).collect()),
+                    seconds(function.create_time).into(),
+                    synced_at,
+                    source_event_id,
+                    sync_status.into(),
+                ]);
+            }
+            rows.finish()
+        };
     walk::per_database(pinned, tests, |_| None, build)
 }
 

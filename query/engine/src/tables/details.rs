@@ -21,7 +21,8 @@ fn each_table(
     tests: &Tests,
     mut push: impl FnMut(&TableDetails, [Value<'_>; 4], [Value<'_>; 3]),
 ) -> Result<(), Fault> {
-    let tables: HashMap<_, &Arc<TableView>> = walk::tables(&place.database, tests).map(|t| (t.id, t)).collect();
+    let tables: HashMap<_, &Arc<TableView>> =
+        walk::tables(&place.database, tests).map(|t| (t.id, t)).collect();
     for (id, details) in pinned.snapshot.load_details(&place.database)? {
         let Some(table) = tables.get(&id) else { continue };
         let [metastore, catalog, database] = place.keys();
@@ -42,7 +43,11 @@ fn push_row(rows: &mut Rows, keys: &[Value<'_>], values: &[Value<'_>], tail: &[V
 }
 
 pub fn constraints(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build = move |pinned: &Pinned, place: &Place, tests: &Tests, wanted: &[usize]| -> Result<RecordBatch, Fault> {
+    let build = move |pinned: &Pinned,
+                      place: &Place,
+                      tests: &Tests,
+                      wanted: &[usize]|
+          -> Result<RecordBatch, Fault> {
         let mut rows = Rows::new(spec, wanted);
         each_table(pinned, place, tests, |details, keys, tail| {
             for item in &details.constraints {
@@ -70,7 +75,11 @@ pub fn constraints(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests
 }
 
 pub fn column_stats(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build = move |pinned: &Pinned, place: &Place, tests: &Tests, wanted: &[usize]| -> Result<RecordBatch, Fault> {
+    let build = move |pinned: &Pinned,
+                      place: &Place,
+                      tests: &Tests,
+                      wanted: &[usize]|
+          -> Result<RecordBatch, Fault> {
         let mut rows = Rows::new(spec, wanted);
         each_table(pinned, place, tests, |details, keys, tail| {
             for item in &details.column_statistics {

@@ -31,7 +31,13 @@ pub fn tables(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<
         let mut rows = Rows::new(spec, wanted);
         for table in TABLES.iter() {
             let table_type = if table.view.is_some() { "VIEW" } else { "BASE TABLE" };
-            rows.push(&[CATALOG.into(), table.schema.into(), table.name.into(), table_type.into(), table.comment.into()]);
+            rows.push(&[
+                CATALOG.into(),
+                table.schema.into(),
+                table.name.into(),
+                table_type.into(),
+                table.comment.into(),
+            ]);
         }
         rows.finish()
     })
@@ -72,7 +78,13 @@ pub fn views(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<C
         let mut rows = Rows::new(spec, wanted);
         for table in TABLES.iter() {
             if let Some(sql) = table.view {
-                rows.push(&[CATALOG.into(), table.schema.into(), table.name.into(), sql.into(), table.comment.into()]);
+                rows.push(&[
+                    CATALOG.into(),
+                    table.schema.into(),
+                    table.name.into(),
+                    sql.into(),
+                    table.comment.into(),
+                ]);
             }
         }
         rows.finish()

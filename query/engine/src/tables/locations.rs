@@ -22,7 +22,9 @@ pub fn locations(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) 
         chunks.extend(of_catalogs(spec, pinned, tests));
     }
     if tests.admit("object_kind", "database") || tests.admit("object_kind", "table") {
-        let build = move |pinned: &Pinned, place: &Place, tests: &Tests, wanted: &[usize]| of_database(spec, pinned, place, tests, wanted);
+        let build = move |pinned: &Pinned, place: &Place, tests: &Tests, wanted: &[usize]| {
+            of_database(spec, pinned, place, tests, wanted)
+        };
         chunks.extend(walk::per_database(pinned, tests, |_| None, build));
     }
     if tests.admit("object_kind", "partition") {
@@ -77,8 +79,13 @@ fn of_catalogs(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) ->
             let sync_status = pinned.sync_status(metastore, None, None, None);
             for catalog in &metastore.catalogs {
                 if let Some(location) = &catalog.object.location {
-                    let keys =
-                        [(&metastore.name).into(), (&catalog.name).into(), Value::Null, Value::Null, Value::Null];
+                    let keys = [
+                        (&metastore.name).into(),
+                        (&catalog.name).into(),
+                        Value::Null,
+                        Value::Null,
+                        Value::Null,
+                    ];
                     push(&mut rows, keys, "catalog", location, stamp_values(&catalog.stamp), sync_status);
                 }
             }

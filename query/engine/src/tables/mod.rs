@@ -85,7 +85,12 @@ mod tests_of_the_list {
     fn every_described_table_is_built_or_a_view() {
         assert_eq!(ALL.len(), BUILDERS.len());
         for table in spec::TABLES.iter() {
-            assert_eq!(find(table.schema, table.name).is_some(), table.view.is_none(), "{}", table.full_name());
+            assert_eq!(
+                find(table.schema, table.name).is_some(),
+                table.view.is_none(),
+                "{}",
+                table.full_name()
+            );
         }
     }
 }

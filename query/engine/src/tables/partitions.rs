@@ -93,7 +93,8 @@ pub fn hot(pinned: &Pinned, at: &PartitionPlace) -> Result<Arc<Cached>, Fault> {
 }
 
 fn hot_rows(chunk: PartitionChunk) -> Result<Cached, Fault> {
-    let spec = spec::find("catalog", "partitions").ok_or_else(|| Fault::internal("partitions", "not described"))?;
+    let spec =
+        spec::find("catalog", "partitions").ok_or_else(|| Fault::internal("partitions", "not described"))?;
     let wanted: Vec<usize> = HOT.iter().filter_map(|name| spec.index_of(name)).collect();
     let mut columns: Vec<Column> = wanted.iter().map(|i| Column::new(spec.columns[*i].kind)).collect();
     for row in 0..chunk.names.len() {
@@ -232,7 +233,8 @@ pub fn partition_properties(spec: &'static TableSpec, pinned: &Arc<Pinned>, test
                     ];
                     for (key, value) in &item.value.parameters {
                         let property = [key.into(), value.into()];
-                        let values: Vec<Value<'_>> = keys.iter().chain(&property).chain(&tail).cloned().collect();
+                        let values: Vec<Value<'_>> =
+                            keys.iter().chain(&property).chain(&tail).cloned().collect();
                         rows.push(&values);
                     }
                 }
@@ -262,25 +264,27 @@ pub fn int_at(array: &ArrayRef, row: usize) -> Option<i64> {
 }
 
 pub fn partition_totals(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build = move |_: &Pinned, place: &Place, tests: &Tests, wanted: &[usize]| -> Result<RecordBatch, Fault> {
-        let mut rows = Rows::new(spec, wanted);
-        for table in walk::tables(&place.database, tests).filter(|t| t.totals.partition_count != 0) {
-            let [metastore, catalog, database] = place.keys();
-            let sums = Sums::of_partitions(&table.totals);
-            rows.push(&[
-                metastore,
-                catalog,
-                database,
-                (&table.name).into(),
-                table.totals.partition_count.into(),
-                sums.row_count.into(),
-                sums.total_size_bytes.into(),
-                sums.file_count.into(),
-            ]);
-        }
-        rows.finish()
-    };
-    let has_partitions = |place: &Place| if place.database.totals.partition_count == 0 { Some(0) } else { None };
+    let build =
+        move |_: &Pinned, place: &Place, tests: &Tests, wanted: &[usize]| -> Result<RecordBatch, Fault> {
+            let mut rows = Rows::new(spec, wanted);
+            for table in walk::tables(&place.database, tests).filter(|t| t.totals.partition_count != 0) {
+                let [metastore, catalog, database] = place.keys();
+                let sums = Sums::of_partitions(&table.totals);
+                rows.push(&[
+                    metastore,
+                    catalog,
+                    database,
+                    (&table.name).into(),
+                    table.totals.partition_count.into(),
+                    sums.row_count.into(),
+                    sums.total_size_bytes.into(),
+                    sums.file_count.into(),
+                ]);
+            }
+            rows.finish()
+        };
+    let has_partitions =
+        |place: &Place| if place.database.totals.partition_count == 0 { Some(0) } else { None };
     walk::per_database(pinned, tests, has_partitions, build)
 }
 

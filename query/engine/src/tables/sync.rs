@@ -21,8 +21,11 @@ pub fn status(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<
                 (Some(head), Some(position)) => Some(head.saturating_sub(position).max(0)),
                 _ => None,
             };
-            let error_count =
-                if rows.wants("error_count") { pinned.shared.catalog.ledger(metastore.id).errors.len() } else { 0 };
+            let error_count = if rows.wants("error_count") {
+                pinned.shared.catalog.ledger(metastore.id).errors.len()
+            } else {
+                0
+            };
             rows.push(&[
                 (&metastore.name).into(),
                 mode_word(status.mode).into(),
@@ -135,7 +138,9 @@ pub fn coverage(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -
         }
         // Databases that were listed and databases that are mirrored are not always the same.
         let mut names: Vec<DatabaseName> = ledger.source_counts.keys().cloned().collect();
-        names.extend(metastore.databases().map(|d| DatabaseName::new(d.catalog_name.as_ref(), d.name.as_ref())));
+        names.extend(
+            metastore.databases().map(|d| DatabaseName::new(d.catalog_name.as_ref(), d.name.as_ref())),
+        );
         names.sort();
         names.dedup();
         for name in &names {

@@ -56,7 +56,8 @@ pub fn load_whole(
     tables: &[&Arc<TableView>],
 ) -> Result<HashMap<TableId, Item<Table>>, Fault> {
     if tables.len() * 8 < place.database.tables.len() {
-        let load = |table: &&Arc<TableView>| Ok((table.id, pinned.snapshot.load_table(&place.database, table)?));
+        let load =
+            |table: &&Arc<TableView>| Ok((table.id, pinned.snapshot.load_table(&place.database, table)?));
         return tables.iter().map(load).collect();
     }
     Ok(pinned.snapshot.load_tables(&place.database)?.into_iter().collect())
@@ -75,10 +76,15 @@ fn digest(hash: u64) -> Value<'static> {
 }
 
 pub fn tables(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build = move |pinned: &Pinned, place: &Place, tests: &Tests, wanted: &[usize]| -> Result<RecordBatch, Fault> {
+    let build = move |pinned: &Pinned,
+                      place: &Place,
+                      tests: &Tests,
+                      wanted: &[usize]|
+          -> Result<RecordBatch, Fault> {
         let mut rows = Rows::new(spec, wanted);
         let tables: Vec<_> = walk::tables(&place.database, tests).collect();
-        let whole = if rows.wants("properties") { load_whole(pinned, place, &tables)? } else { HashMap::new() };
+        let whole =
+            if rows.wants("properties") { load_whole(pinned, place, &tables)? } else { HashMap::new() };
         let wants_status = rows.wants("sync_status");
         let wants_digests = spec.columns.iter().any(|c| c.name.ends_with("_digest") && rows.wants(c.name));
         for table in tables {
@@ -133,7 +139,11 @@ pub fn tables(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> 
 }
 
 pub fn table_properties(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build = move |pinned: &Pinned, place: &Place, tests: &Tests, wanted: &[usize]| -> Result<RecordBatch, Fault> {
+    let build = move |pinned: &Pinned,
+                      place: &Place,
+                      tests: &Tests,
+                      wanted: &[usize]|
+          -> Result<RecordBatch, Fault> {
         let mut rows = Rows::new(spec, wanted);
         let tables: Vec<_> = walk::tables(&place.database, tests).collect();
         let whole = load_whole(pinned, place, &tables)?;
@@ -166,7 +176,11 @@ fn is_view(table: &TableView) -> bool {
 }
 
 pub fn views(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build = move |pinned: &Pinned, place: &Place, tests: &Tests, wanted: &[usize]| -> Result<RecordBatch, Fault> {
+    let build = move |pinned: &Pinned,
+                      place: &Place,
+                      tests: &Tests,
+                      wanted: &[usize]|
+          -> Result<RecordBatch, Fault> {
         let mut rows = Rows::new(spec, wanted);
         let views: Vec<_> = walk::tables(&place.database, tests).filter(|t| is_view(t)).collect();
         let whole = load_whole(pinned, place, &views)?;

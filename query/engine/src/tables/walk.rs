@@ -68,7 +68,10 @@ pub fn places(pinned: &Pinned, tests: &Tests) -> Vec<Place> {
 }
 
 /// Tables of a database that pass, in order of name.
-pub fn tables<'a>(database: &'a DatabaseView, tests: &'a Tests) -> Box<dyn Iterator<Item = &'a Arc<TableView>> + 'a> {
+pub fn tables<'a>(
+    database: &'a DatabaseView,
+    tests: &'a Tests,
+) -> Box<dyn Iterator<Item = &'a Arc<TableView>> + 'a> {
     match tests.candidates("table_name") {
         // A few names: look them up instead of walking over all.
         Some(names) if names.len() < 8 => {

@@ -1,0 +1,143 @@
+//! Whatever the statement, it is refused or ends within its bounds, and the process lives.
+
+use std::time::Duration;
+
+use skep_catalog::fault::Code;
+use skep_query::EngineOptions;
+
+use crate::fixture::{eventually, fixture, fixture_with};
+
+/// Bounds that are reached soon.
+fn tight() -> EngineOptions {
+    EngineOptions {
+        threads: 2,
+        memory_pool_bytes: 32 << 20,
+        statement_timeout_ms: 3_000,
+        result_rows_max: 100_000,
+        ..EngineOptions::default()
+    }
+}
+
+#[test]
+fn bombs_are_refused_or_end_within_bounds() {
+    // Callers have the small stack of a tokio worker.
+    let caller = std::thread::Builder::new().stack_size(2 << 20);
+    let bombs = caller.spawn(|| {
+        let f = fixture_with(tight());
+        let case = "CASE WHEN true THEN ".repeat(1_500) + "1" + &" END".repeat(1_500);
+        let doubling = (0..30).fold("SELECT 'aaaaaaaaaa' AS a".to_owned(), |inner, _| {
+            format!("SELECT concat(a, a) AS a FROM ({inner}) AS t")
+        });
+        let bars = (0..30).fold("SELECT 'aaaaaaaaaa' AS a".to_owned(), |inner, _| {
+            format!("SELECT a || a AS a FROM ({inner}) AS t")
+        });
+        let bombs = [
+            format!("SELECT {}1", "1+".repeat(2_000)),
+            format!("SELECT 1 WHERE {}true", "1 = 1 OR ".repeat(2_000)),
+            format!("SELECT 1 WHERE {}true", "1 = 1 OR ".repeat(20_000)),
+            format!("SELECT {case}"),
+            format!("SELECT {} true", "NOT ".repeat(5_000)),
+            format!("SELECT {}1{}", "(".repeat(10_000), ")".repeat(10_000)),
+            "SELECT repeat(repeat('a', 1000000), 1000000)".to_owned(),
+            "SELECT length(repeat(repeat(repeat('abc', 10000), 1000), 1000))".to_owned(),
+            "SELECT lpad('a', 2000000000, 'b')".to_owned(),
+            "SELECT rpad('a', 2000000000)".to_owned(),
+            "SELECT replace(repeat('a', 1000000), 'a', repeat('b', 1000000))".to_owned(),
+            "SELECT * FROM generate_series(1, 100000000)".to_owned(),
+            "SELECT count(*) FROM catalog.columns AS a, generate_series(1, 100000000) AS b".to_owned(),
+            "SELECT a.column_name FROM catalog.columns AS a, catalog.partitions AS b, catalog.partitions AS c ORDER BY random()".to_owned(),
+            format!("SELECT 1 WHERE 1 IN ({})", vec!["1"; 50_000].join(",")),
+            vec!["SELECT 1"; 1_000].join(" UNION ALL "),
+            doubling,
+            bars,
+            "WITH RECURSIVE t AS (SELECT 1 AS a UNION ALL SELECT a + 1 FROM t) SELECT * FROM t".to_owned(),
+            "WITH RECURSIVE t AS (SELECT 1 AS a UNION ALL SELECT b.a FROM t JOIN t AS b ON true) SELECT count(*) FROM t".to_owned(),
+            "SELECT array_agg(b.partition_name) FROM catalog.partitions AS a, catalog.partitions AS b, catalog.partitions AS c".to_owned(),
+        ];
+        for bomb in &bombs {
+            let fault = f.fault(bomb);
+            let head: String = bomb.chars().take(80).collect();
+            assert!(fault.code.as_str().starts_with("SQL_"), "{head}: {fault}");
+            assert!(fault.to_string().len() < 2_000, "{head}: {fault}");
+        }
+        assert_eq!(f.rows("SELECT count(*) FROM federation.metastores"), [["2"]]);
+    });
+    bombs.unwrap().join().unwrap();
+}
+
+#[test]
+fn a_statement_ends_by_its_timeout() {
+    let f = fixture_with(EngineOptions { statement_timeout_ms: 300, result_rows_max: u64::MAX, ..tight() });
+    let endless = "SELECT count(*) FROM catalog.partitions AS a, catalog.partitions AS b, catalog.partitions AS c \
+                   WHERE a.location < b.location AND b.location < c.location";
+    assert_eq!(f.fault(endless).code, Code::SQL_TIMEOUT);
+    let history = f.rows("SELECT state, error_code FROM runtime.query_history ORDER BY query_id");
+    assert_eq!(history, [["failed", "SQL_TIMEOUT"]]);
+}
+
+#[test]
+fn a_result_has_no_more_rows_than_allowed() {
+    let f = fixture_with(EngineOptions { result_rows_max: 100, ..tight() });
+    assert_eq!(f.fault("SELECT * FROM catalog.partitions").code, Code::SQL_TOO_MANY_ROWS);
+    assert_eq!(f.rows("SELECT * FROM catalog.partitions LIMIT 100").len(), 100);
+}
+
+#[test]
+fn memory_is_bounded_and_given_back() {
+    let f = fixture_with(EngineOptions { memory_pool_bytes: 1 << 20, ..tight() });
+    let large = "SELECT a.partition_name, b.location FROM catalog.partitions AS a, catalog.partitions AS b ORDER BY 2, 1";
+    assert_eq!(f.fault(large).code, Code::SQL_MEMORY);
+    assert_eq!(f.rows("SELECT table_name FROM catalog.tables ORDER BY 1 LIMIT 1"), [["fresh"]]);
+}
+
+#[test]
+fn a_dropped_result_cancels_its_statement() {
+    let f =
+        fixture_with(EngineOptions { statement_timeout_ms: 600_000, result_rows_max: u64::MAX, ..tight() });
+    let endless = "SELECT a.partition_name FROM catalog.partitions AS a, catalog.partitions AS b, catalog.partitions AS c";
+    let result = futures::executor::block_on(f.engine.query(endless)).unwrap();
+    let id = result.query_id;
+    let running = f.rows("SELECT query_id, state FROM runtime.queries ORDER BY 1");
+    assert_eq!(running[0], [id.to_string(), "running".to_owned()]);
+    drop(result);
+    let sql = format!("SELECT state FROM runtime.query_history WHERE query_id = {id}");
+    eventually("the end of the statement", || f.rows(&sql) == [["cancelled"]]);
+}
+
+#[test]
+fn too_many_statements_at_once_are_turned_away() {
+    let f = fixture_with(EngineOptions {
+        statements_max: 1,
+        statement_timeout_ms: 600_000,
+        result_rows_max: u64::MAX,
+        ..tight()
+    });
+    let endless = "SELECT a.partition_name FROM catalog.partitions AS a, catalog.partitions AS b, catalog.partitions AS c";
+    let result = futures::executor::block_on(f.engine.query(endless)).unwrap();
+    assert_eq!(f.fault("SELECT 1").code, Code::SQL_BUSY);
+    drop(result);
+    eventually("room for another statement", || f.try_rows("SELECT 1").is_ok());
+}
+
+#[test]
+fn a_statement_sees_one_snapshot() {
+    let f = fixture();
+    let mut result =
+        futures::executor::block_on(f.engine.query("SELECT metastore_name FROM federation.metastores"))
+            .unwrap();
+    f.catalog.declare(&[]).unwrap();
+    std::thread::sleep(Duration::from_millis(1));
+    let batch = futures::executor::block_on(result.next()).unwrap().unwrap();
+    assert_eq!(batch.num_rows(), 2);
+    assert_eq!(f.rows("SELECT count(*) FROM federation.metastores"), [["0"]]);
+}
+
+#[test]
+fn history_shows_what_ended() {
+    let f = fixture();
+    f.rows("SELECT 1");
+    f.fault("SELECT nothing");
+    let rows =
+        f.rows("SELECT statement, state, row_count, error_code FROM runtime.query_history ORDER BY query_id");
+    assert_eq!(rows, [["SELECT 1", "done", "1", "-"], ["SELECT nothing", "failed", "0", "SQL_INVALID"]]);
+}

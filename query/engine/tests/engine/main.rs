@@ -1,0 +1,9 @@
+//! The promises of the SQL engine, on a small catalog. One binary: linking DataFusion is slow.
+
+#![allow(clippy::unwrap_used)]
+
+mod bounds;
+mod examples;
+mod fixture;
+mod rollup;
+mod tables;

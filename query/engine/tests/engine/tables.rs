@@ -1,0 +1,195 @@
+//! Tables are what the spec says, pruned and filtered exactly.
+
+use skep_query::spec::{SCHEMAS, TABLES};
+
+use crate::fixture::{EAST_ORDERS, LOGS, OLD_EVERY, WEST_ORDERS, fixture};
+
+#[test]
+fn every_table_is_what_the_spec_says() {
+    let f = fixture();
+    for table in TABLES.iter() {
+        let sql = format!("SELECT * FROM {}", table.full_name());
+        let result =
+            futures::executor::block_on(f.engine.query(&sql)).unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let wanted: Vec<_> =
+            table.columns.iter().map(|c| (c.name, c.kind.arrow_type(), c.is_nullable)).collect();
+        let schema = result.schema.clone();
+        let given: Vec<_> = schema
+            .fields()
+            .iter()
+            .map(|f| (f.name().as_str(), f.data_type().clone(), f.is_nullable()))
+            .collect();
+        assert_eq!(given, wanted, "{}", table.full_name());
+        let batches = futures::executor::block_on(result.collect()).unwrap_or_else(|e| panic!("{sql}: {e}"));
+        assert!(batches.iter().any(|b| b.num_rows() != 0), "{} has no rows to compare", table.full_name());
+        assert!(batches.iter().all(|b| b.schema() == schema), "{}", table.full_name());
+    }
+}
+
+#[test]
+fn each_column_can_be_asked_for_alone() {
+    let f = fixture();
+    for table in TABLES.iter() {
+        // The history grows while it is read.
+        if table.schema == "runtime" {
+            continue;
+        }
+        let all = f.rows(&format!("SELECT * FROM {}", table.full_name()));
+        assert_eq!(
+            f.rows(&format!("SELECT count(*) FROM {}", table.full_name()))[0][0],
+            all.len().to_string()
+        );
+        for (index, column) in table.columns.iter().enumerate() {
+            let mut alone: Vec<String> =
+                f.rows(&format!("SELECT {} FROM {}", column.name, table.full_name())).concat();
+            let mut expected: Vec<String> = all.iter().map(|row| row[index].clone()).collect();
+            alone.sort();
+            expected.sort();
+            assert_eq!(alone, expected, "{}.{}", table.full_name(), column.name);
+        }
+    }
+}
+
+#[test]
+fn filters_on_text_are_exact() {
+    let f = fixture();
+    // The same filter hidden from the tables behind an expression that they do not know.
+    let hidden = |column: &str| format!("reverse(reverse({column}))");
+    for (table, column, test) in [
+        ("partitions", "partition_name", "= 'ds=2001-05-07'"),
+        ("partitions", "partition_name", "IN ('ds=2000-01-01', 'ds=2003-01-01', 'none')"),
+        ("partitions", "partition_name", "LIKE 'ds=2002%'"),
+        ("partitions", "partition_name", "BETWEEN 'ds=2001-01-03' AND 'ds=2001-02-01'"),
+        ("partitions", "partition_name", "> 'ds=2006'"),
+        ("partitions", "partition_name", "<= 'ds=2000-01-05'"),
+        ("partitions", "partition_name", "<> 'ds=2000-01-01'"),
+        ("partitions", "location", "LIKE 'hdfs://old-nn/%'"),
+        ("partitions", "location", "LIKE 'hdfs://west/%'"),
+        ("partitions", "location", "LIKE '%/ds=2000-01-0_'"),
+        ("partitions", "table_name", "LIKE 'lo%'"),
+        ("partitions", "metastore_name", "<> 'east'"),
+        ("partitions", "metastore_name", "IN ('west', 'north')"),
+        ("partitions", "sync_status", "= 'error'"),
+        ("tables", "table_name", "= 'orders'"),
+        ("tables", "owner_name", "= 'ann'"),
+        ("tables", "location", "LIKE 'hdfs://nn/%'"),
+        ("columns", "column_name", "LIKE '%phone%'"),
+        ("columns", "column_name", "LIKE 'i%'"),
+        ("columns", "table_name", "= 'orders'"),
+        ("locations", "object_kind", "= 'partition'"),
+        ("locations", "object_kind", "<> 'partition'"),
+        ("locations", "table_name", "= 'orders'"),
+        ("locations", "location", "LIKE 'hdfs://nn/warehouse/sales%'"),
+        ("table_properties", "property_key", "= 'transactional'"),
+    ] {
+        let ask = |column: &str| {
+            let mut rows = f.rows(&format!("SELECT * FROM catalog.{table} WHERE {column} {test}"));
+            rows.sort();
+            rows
+        };
+        let plain = ask(&hidden(column));
+        assert_eq!(ask(column), plain, "{table}.{column} {test}");
+        let count = f.rows(&format!("SELECT count(*) FROM catalog.{table} WHERE {column} {test}"));
+        assert_eq!(count[0][0], plain.len().to_string(), "{table}.{column} {test}");
+    }
+}
+
+#[test]
+fn one_partition_is_found_without_reading_others() {
+    let f = fixture();
+    let sql = "SELECT location FROM catalog.partitions WHERE metastore_name = 'east' AND database_name = 'sales' \
+               AND table_name = 'orders' AND partition_name = 'ds=2000-01-01'";
+    assert_eq!(f.rows(sql), [["hdfs://nn/warehouse/sales.db/orders/ds=2000-01-01"]]);
+    let plan = f.plan(sql);
+    assert!(plan.contains("chunks=1,"), "{plan}");
+    assert!(!plan.contains("FilterExec"), "{plan}");
+}
+
+#[test]
+fn counting_needs_no_rows() {
+    let f = fixture();
+    let all = EAST_ORDERS + WEST_ORDERS + LOGS;
+    assert_eq!(f.rows("SELECT count(*) FROM catalog.partitions"), [[all.to_string()]]);
+    let plan = f.plan("SELECT count(*) FROM catalog.partitions WHERE location LIKE 'hdfs://west/%'");
+    // The one chunk of west is wholly within the prefix.
+    assert!(plan.contains("filtered_chunks=0") || plan.contains("PlaceholderRowExec"), "{plan}");
+    let old = EAST_ORDERS.div_ceil(OLD_EVERY);
+    assert_eq!(
+        f.rows("SELECT count(*) FROM catalog.partitions WHERE location LIKE 'hdfs://old-nn/%'"),
+        [[old.to_string()]]
+    );
+}
+
+#[test]
+fn limits_end_the_scan() {
+    let f = fixture();
+    assert_eq!(
+        f.rows("SELECT partition_name FROM catalog.partitions WHERE table_name = 'orders' LIMIT 3").len(),
+        3
+    );
+    assert_eq!(f.rows("SELECT 1 FROM catalog.columns LIMIT 2 OFFSET 1").len(), 2);
+}
+
+#[test]
+fn rows_say_how_fresh_they_are() {
+    let f = fixture();
+    let sql = "SELECT DISTINCT metastore_name, table_name, sync_status, source_event_id FROM catalog.partitions ORDER BY 1, 2";
+    assert_eq!(
+        f.rows(sql),
+        [["east", "logs", "ok", "41"], ["east", "orders", "ok", "41"], ["west", "orders", "stale", "-"]]
+    );
+    let sql = "SELECT sync_status FROM catalog.tables WHERE metastore_name = 'east' AND table_name = 'logs'";
+    assert_eq!(f.rows(sql), [["error"]]);
+}
+
+#[test]
+fn show_and_describe_are_selects() {
+    let f = fixture();
+    assert_eq!(f.rows("SHOW METASTORES").len(), 2);
+    assert_eq!(f.rows("show metastores like 'ea%';").len(), 1);
+    assert_eq!(f.rows("SHOW SYNC STATUS").len(), 2);
+    assert_eq!(f.rows("SHOW CATALOGS"), [["skep"]]);
+    assert_eq!(f.rows("SHOW SCHEMAS").len(), SCHEMAS.len());
+    assert_eq!(f.rows("SHOW DATABASES").len(), 5);
+    assert_eq!(f.rows("SHOW TABLES").len(), TABLES.len());
+    assert_eq!(f.rows("SHOW TABLES FROM sync").len(), TABLES.iter().filter(|t| t.schema == "sync").count());
+    assert_eq!(f.rows("DESCRIBE skep.sync.status"), f.rows("SHOW COLUMNS FROM sync.status"));
+    assert_eq!(f.rows("DESC tables")[0][0], "metastore_name");
+    assert_eq!(f.rows("VALUES (1), (2)").len(), 2);
+    assert!(!f.rows("EXPLAIN SELECT 1").is_empty());
+}
+
+#[test]
+fn errors_name_what_was_meant() {
+    let f = fixture();
+    let fix = |sql: &str| f.fault(sql).to_string();
+    assert!(fix("SELECT * FROM tabels").contains("Did you mean catalog.tables?"));
+    assert!(fix("SELECT * FROM catlog.tables").contains("Did you mean catalog.tables?"));
+    assert!(fix("SELECT tabel_name FROM tables").contains("Did you mean table_name?"));
+    assert!(fix("SELECT * FROM east.sales.orders").contains("catalog.tables"));
+    assert!(fix("SELEC 1").starts_with("SQL_SYNTAX: "));
+    assert!(fix("SELECT abc(1)").starts_with("SQL_INVALID: "));
+    assert!(fix("SELECT 1/0").starts_with("SQL_FAILED: "));
+    assert!(fix("SELECT CAST('x' AS INT)").starts_with("SQL_FAILED: "));
+    assert!(fix("DESCRIBE tabels").contains("Did you mean catalog.tables?"));
+    for sql in
+        ["SELECT * FROM tabels", "SELECT x y z", "SELECT sum('a')", "SELECT 1 + ", "SELECT [1][", "TABLE"]
+    {
+        let text = fix(sql);
+        assert!(!text.contains('\n') && !text.contains("Error {") && !text.contains("DataFusion"), "{text}");
+    }
+}
+
+#[test]
+fn names_and_descriptions_serve_the_shell() {
+    let f = fixture();
+    let names = f.engine.names();
+    for name in ["east", "sales", "orders"] {
+        assert!(names.mirrored.iter().any(|n| n == name), "{name}");
+    }
+    assert!(names.tables.iter().any(|n| n == "sync.status"));
+    assert!(names.columns.iter().any(|n| n == "metastore_name"));
+    assert_eq!(f.engine.describe("skep.sync.status;").unwrap().name, "status");
+    assert_eq!(f.engine.describe("tables").unwrap().schema, "catalog");
+    assert!(f.engine.describe("tabels").unwrap_err().to_string().contains("Did you mean catalog.tables?"));
+}
