@@ -278,10 +278,8 @@ impl ExecutionPlan for ChunkExec {
         args: &datafusion::physical_plan::StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
         let mut statistics = Statistics::new_unknown(&self.work.schema);
-        if args.partition().is_none() && self.limit.is_none() {
-            if let Some(rows) = self.row_count {
-                statistics.num_rows = Precision::Exact(rows);
-            }
+        if let (None, None, Some(rows)) = (args.partition(), self.limit, self.row_count) {
+            statistics.num_rows = Precision::Exact(rows);
         }
         Ok(Arc::new(statistics))
     }

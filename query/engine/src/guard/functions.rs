@@ -181,7 +181,7 @@ fn number_max(value: &ColumnarValue) -> usize {
     let number = match value {
         ColumnarValue::Array(array) => array
             .as_primitive_opt::<Int64Type>()
-            .and_then(|numbers| arrow::compute::max(numbers))
+            .and_then(arrow::compute::max)
             // Other kinds of numbers are few; they count as the most.
             .or_else(|| (!array.is_empty() && array.data_type() != &DataType::Int64).then_some(i64::MAX)),
         ColumnarValue::Scalar(scalar) => match scalar.cast_to(&DataType::Int64) {

@@ -64,7 +64,7 @@ pub fn databases(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) 
         let database = &place.database;
         let object = &database.object;
         let [synced_at, source_event_id] = stamp_values(&database.stamp);
-        let sizes = database.tables.iter().filter_map(|t| super::tables::Sums::of(t).total_size_bytes);
+        let sizes = database.tables.iter().filter_map(|t| super::hive_tables::Sums::of(t).total_size_bytes);
         rows.push(&[
             metastore,
             catalog,

@@ -5,12 +5,12 @@ mod databases;
 mod details;
 mod docs;
 mod federation;
+mod hive_tables;
 mod information_schema;
 mod locations;
 mod partitions;
 mod runtime;
 mod sync;
-mod tables;
 mod walk;
 
 use std::sync::{Arc, LazyLock};
@@ -29,10 +29,10 @@ const BUILDERS: &[(&str, &str, Chunks)] = &[
     ("catalog", "database_properties", databases::database_properties),
     ("catalog", "functions", databases::functions),
     ("catalog", "privileges", databases::privileges),
-    ("catalog", "tables", tables::tables),
-    ("catalog", "table_properties", tables::table_properties),
-    ("catalog", "views", tables::views),
-    ("catalog", "dropped_tables", tables::dropped_tables),
+    ("catalog", "tables", hive_tables::tables),
+    ("catalog", "table_properties", hive_tables::table_properties),
+    ("catalog", "views", hive_tables::views),
+    ("catalog", "dropped_tables", hive_tables::dropped_tables),
     ("catalog", "columns", columns::columns),
     ("catalog", "partitions", partitions::partitions),
     ("catalog", "partition_properties", partitions::partition_properties),

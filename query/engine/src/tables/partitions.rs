@@ -9,7 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use skep_catalog::fault::Fault;
 use skep_catalog::snapshot::{PartitionChunk, TableView};
 
-use super::tables::Sums;
+use super::hive_tables::Sums;
 use super::walk::{self, Place};
 use crate::cache::{Cached, Key};
 use crate::chunk::{Bounds, Chunk, Tests};
