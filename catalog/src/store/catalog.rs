@@ -97,6 +97,7 @@ impl Catalog {
             writer: Mutex::new(Writer {
                 counters: loaded.counters,
                 interner: loaded.interner,
+                graveyard: loaded.graveyard,
                 ..Writer::default()
             }),
             clock,
@@ -245,10 +246,10 @@ impl Catalog {
     }
 
     fn stage_status(&self, metastore: MetastoreId, batch: &mut Batch) {
-        if let Some(volatile) = self.volatile.lock().get_mut(&metastore) {
-            if std::mem::take(&mut volatile.is_dirty) {
-                batch.put(&keys::of_metastore(Record::Status, metastore), &record::status(&volatile.status));
-            }
+        if let Some(volatile) = self.volatile.lock().get_mut(&metastore)
+            && std::mem::take(&mut volatile.is_dirty)
+        {
+            batch.put(&keys::of_metastore(Record::Status, metastore), &record::status(&volatile.status));
         }
     }
 

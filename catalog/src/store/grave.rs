@@ -56,16 +56,27 @@ struct Grave {
 #[derive(Default)]
 pub(crate) struct Graveyard {
     graves: Vec<Grave>,
+    /// Left behind by a process that ended: key of the grave, and what it names.
+    old: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
 }
 
 impl Graveyard {
     pub fn is_empty(&self) -> bool {
-        self.graves.is_empty()
+        self.graves.is_empty() && self.old.is_empty()
+    }
+
+    /// Takes over a grave that was found at start: no reader can need it.
+    pub fn add_old(&mut self, key: Vec<u8>, keys: Vec<Vec<u8>>) {
+        self.old.push((key, keys));
     }
 
     /// Stages the removal of what nobody needs; returns the numbers of the emptied graves for
     /// [`Graveyard::close`].
     pub fn sweep(&self, batch: &mut Batch) -> Vec<u64> {
+        for (key, keys) in &self.old {
+            keys.iter().for_each(|key| batch.remove(key));
+            batch.remove(key);
+        }
         let mut excess =
             self.graves.iter().map(|grave| grave.buried.len()).sum::<usize>().saturating_sub(BURIED_MAX);
         let mut swept = Vec::new();
@@ -86,6 +97,7 @@ impl Graveyard {
 
     /// Forgets graves whose removal is written.
     pub fn close(&mut self, swept: &[u64]) {
+        self.old.clear();
         self.graves.retain(|grave| !swept.contains(&grave.number));
     }
 

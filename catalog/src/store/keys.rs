@@ -56,6 +56,17 @@ pub(crate) enum Record {
 }
 
 impl Record {
+    /// Kinds of the bookkeeping of a metastore.
+    pub const OF_BOOK: [Self; 7] = [
+        Self::Run,
+        Self::Events,
+        Self::ObjectError,
+        Self::MissingMethods,
+        Self::SourceCount,
+        Self::DroppedTables,
+        Self::DoneDatabase,
+    ];
+
     /// All kinds that are below a metastore.
     pub const OF_METASTORE: [Self; 16] = [
         Self::Metastore,

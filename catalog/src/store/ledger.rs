@@ -110,6 +110,10 @@ fn name_number(parts: &[&str]) -> u64 {
     xxh3_64(parts.join("\u{1}").as_bytes())
 }
 
+fn subject_of(error: &ObjectError) -> Subject {
+    (error.database.clone(), error.table_name.clone(), error.partition_name.clone())
+}
+
 fn database_number(name: &DatabaseName) -> u64 {
     name_number(&[&name.catalog, &name.database])
 }
@@ -123,10 +127,8 @@ impl Book {
     /// Takes a change into account, if it is one to the bookkeeping.
     pub fn apply(&mut self, change: &Change, desk: &mut Desk<'_>) {
         match change {
-            Change::DropDatabase(name) => {
-                if self.source_counts.remove(name).is_some() {
-                    desk.remove(Record::SourceCount, database_number(name));
-                }
+            Change::DropDatabase(name) if self.source_counts.remove(name).is_some() => {
+                desk.remove(Record::SourceCount, database_number(name));
             }
             Change::MarkDatabaseDone(run_id, name) => {
                 if self.done_databases.0 != *run_id {
@@ -184,7 +186,7 @@ impl Book {
     }
 
     fn add_error(&mut self, error: &ObjectError, desk: &mut Desk<'_>) {
-        let subject = (error.database.clone(), error.table_name.clone(), error.partition_name.clone());
+        let subject = subject_of(error);
         if !self.errors.contains_key(&subject) && ERRORS_KEPT_MAX <= self.errors.len() {
             return;
         }
@@ -211,68 +213,49 @@ impl Book {
     /// Reads what is stored of a metastore.
     pub fn load(tree: &Tree, metastore: MetastoreId, interner: &mut Interner) -> Result<Self, Fault> {
         let mut book = Self::default();
-        let scan = |kind, mut visit: Box<dyn FnMut(u64, &[u8]) -> Result<(), Fault> + '_>| {
+        for kind in Record::OF_BOOK {
             tree.scan(&keys::of_metastore(kind, metastore), |key, payload| {
-                visit(keys::number_of(key).unwrap_or_default(), payload?)
-            })
-        };
-        scan(
-            Record::Run,
-            Box::new(|number, bytes| {
-                book.runs.insert(number, record::read_run(bytes)?);
-                Ok(())
-            }),
-        )?;
-        scan(
-            Record::Events,
-            Box::new(|number, bytes| {
-                book.events.push(number, record::read_events(bytes)?, usize::MAX);
-                Ok(())
-            }),
-        )?;
-        scan(
-            Record::ObjectError,
-            Box::new(|_, bytes| {
-                let seen = record::read_object_error(bytes)?;
-                let error = &seen.3;
-                let subject =
-                    (error.database.clone(), error.table_name.clone(), error.partition_name.clone());
-                book.errors.insert(subject, seen);
-                Ok(())
-            }),
-        )?;
-        scan(
-            Record::MissingMethods,
-            Box::new(|_, bytes| {
-                book.missing_methods = record::read_missing_methods(bytes)?;
-                Ok(())
-            }),
-        )?;
-        scan(
-            Record::SourceCount,
-            Box::new(|_, bytes| {
-                let (name, count, at) = record::read_named_numbers(bytes)?;
-                book.source_counts.insert(name, (count, at));
-                Ok(())
-            }),
-        )?;
-        scan(
-            Record::DroppedTables,
-            Box::new(|number, bytes| {
-                book.dropped_tables.push(number, record::read_dropped_tables(bytes, interner)?, usize::MAX);
-                Ok(())
-            }),
-        )?;
-        scan(
-            Record::DoneDatabase,
-            Box::new(|_, bytes| {
-                let (name, run_id, _) = record::read_named_numbers(bytes)?;
-                book.done_databases.0 = run_id;
-                book.done_databases.1.insert(name);
-                Ok(())
-            }),
-        )?;
+                book.read(kind, keys::number_of(key).unwrap_or_default(), payload?, interner)
+            })?;
+        }
         Ok(book)
+    }
+
+    fn read(
+        &mut self,
+        kind: Record,
+        number: u64,
+        bytes: &[u8],
+        interner: &mut Interner,
+    ) -> Result<(), Fault> {
+        match kind {
+            Record::Run => {
+                self.runs.insert(number, record::read_run(bytes)?);
+            }
+            Record::Events => {
+                self.events.push(number, record::read_events(bytes)?, usize::MAX);
+            }
+            Record::DroppedTables => {
+                let rows = record::read_dropped_tables(bytes, interner)?;
+                self.dropped_tables.push(number, rows, usize::MAX);
+            }
+            Record::ObjectError => {
+                let seen = record::read_object_error(bytes)?;
+                self.errors.insert(subject_of(&seen.3), seen);
+            }
+            Record::MissingMethods => self.missing_methods = record::read_missing_methods(bytes)?,
+            Record::SourceCount => {
+                let (name, count, at) = record::read_named_numbers(bytes)?;
+                self.source_counts.insert(name, (count, at));
+            }
+            Record::DoneDatabase => {
+                let (name, run_id, _) = record::read_named_numbers(bytes)?;
+                self.done_databases.0 = run_id;
+                self.done_databases.1.insert(name);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// A copy for readers.

@@ -1,6 +1,6 @@
 //! Loads what snapshots leave in the store.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, hash_map};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,10 +24,33 @@ const HOT_BLOCKS_KEPT_MAX: usize = 64;
 pub struct Loader {
     pub(super) decoder: Arc<dyn Decoder>,
     pub(super) tree: Arc<Tree>,
-    /// By number of the segment; the number of its last use beside it.
-    blocks: Mutex<(u64, HashMap<u64, (u64, Arc<HotBlock>)>)>,
+    blocks: Mutex<Blocks>,
     /// Collections that could not be read: the writer empties them and has them mirrored again.
     damaged: Mutex<Vec<Address>>,
+}
+
+/// Decoded hot blocks by number of the segment, each with the time of its last use.
+#[derive(Default)]
+struct Blocks {
+    uses: u64,
+    blocks: HashMap<u64, (u64, Arc<HotBlock>)>,
+}
+
+impl Blocks {
+    fn get(&mut self, number: u64) -> Option<Arc<HotBlock>> {
+        self.uses += 1;
+        let (used, block) = self.blocks.get_mut(&number)?;
+        *used = self.uses;
+        Some(block.clone())
+    }
+
+    fn insert(&mut self, number: u64, block: Arc<HotBlock>) {
+        if HOT_BLOCKS_KEPT_MAX <= self.blocks.len() {
+            let oldest = self.blocks.iter().min_by_key(|(_, (used, _))| *used).map(|(number, _)| *number);
+            oldest.map(|number| self.blocks.remove(&number));
+        }
+        self.blocks.insert(number, (self.uses, block));
+    }
 }
 
 impl Loader {
@@ -90,21 +113,11 @@ impl Loader {
     /// A hot block for finding items; its stamps may be old.
     pub(super) fn block(&self, placed: &Placed) -> Result<Arc<HotBlock>, Fault> {
         let number = placed.segment.number;
-        {
-            let (clock, blocks) = &mut *self.blocks.lock();
-            *clock += 1;
-            if let Some((used, block)) = blocks.get_mut(&number) {
-                *used = *clock;
-                return Ok(block.clone());
-            }
+        if let Some(block) = self.blocks.lock().get(number) {
+            return Ok(block);
         }
         let block = Arc::new(self.hot_block(placed)?);
-        let (clock, blocks) = &mut *self.blocks.lock();
-        if HOT_BLOCKS_KEPT_MAX <= blocks.len() {
-            let oldest = blocks.iter().min_by_key(|(_, (used, _))| *used).map(|(number, _)| *number);
-            oldest.map(|number| blocks.remove(&number));
-        }
-        blocks.insert(number, (*clock, block.clone()));
+        self.blocks.lock().insert(number, block.clone());
         Ok(block)
     }
 
@@ -184,11 +197,11 @@ impl Loader {
                 entries.insert(name.as_ref().into(), None);
                 continue;
             };
-            if !records.contains_key(&changed.delta.number) {
-                records.insert(changed.delta.number, self.rows(&changed.delta)?);
-            }
-            let row = records.get(&changed.delta.number).and_then(|rows| rows.get(changed.index));
-            let Some(entry) = row.and_then(|row| row.entry.as_ref()) else {
+            let rows = match records.entry(changed.delta.number) {
+                hash_map::Entry::Occupied(rows) => rows.into_mut(),
+                hash_map::Entry::Vacant(place) => place.insert(self.rows(&changed.delta)?),
+            };
+            let Some(entry) = rows.get(changed.index).and_then(|row| row.entry.as_ref()) else {
                 let fault = Fault::new(Code::STORE_DAMAGED, "store: load a delta", "an item is missing");
                 return self.noted(changed.delta.address, Err(fault));
             };

@@ -1,18 +1,19 @@
 //! Reads the small records at start and builds the view from them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::OpenReport;
 use super::apply::totals_of_table;
 use super::collection::{Address, Collection, Kind, Placed};
 use super::delta::{self, Delta};
+use super::grave::{self, Graveyard};
 use super::head::Interner;
 use super::keys::{self, Record};
 use super::ledger::Book;
 use super::record::{self, Counters};
 use super::segment::Segment;
 use super::tree::{Batch, Tree};
-use super::{OpenReport, grave};
 use crate::change::FollowStatus;
 use crate::fault::{Code, Fault};
 use crate::model::{CatalogId, DatabaseId, MetastoreId, TableId};
@@ -24,6 +25,7 @@ use crate::snapshot::{MetastoreView, Totals};
 pub(super) struct Loaded {
     pub counters: Counters,
     pub interner: Interner,
+    pub graveyard: Graveyard,
     /// Sorted by name.
     pub metastores: Vec<Arc<MetastoreView>>,
     pub books: HashMap<MetastoreId, Book>,
@@ -36,7 +38,13 @@ pub(super) fn all(tree: &Tree, decoder: &dyn Decoder, report: &mut OpenReport) -
     if let Some(bytes) = tree.get(&keys::all(Record::Counters))? {
         loaded.counters = record::read_counters(&bytes)?;
     }
-    sweep_graves(tree)?;
+    let mut dead = HashSet::new();
+    tree.scan(&keys::all(Record::Grave), |key, payload| {
+        let keys = grave::read(payload?)?;
+        dead.extend(keys.iter().cloned());
+        loaded.graveyard.add_old(key.to_vec(), keys);
+        Ok(())
+    })?;
     let mut views = Vec::new();
     tree.scan(&keys::all(Record::Metastore), |key, payload| {
         let id = keys::metastore_of(key).ok_or_else(misplaced)?;
@@ -45,7 +53,7 @@ pub(super) fn all(tree: &Tree, decoder: &dyn Decoder, report: &mut OpenReport) -
     })?;
     for mut view in views {
         let id = view.id;
-        let read = metastore(tree, &mut view, decoder, &mut loaded.interner).and_then(|()| {
+        let read = metastore(tree, &mut view, &dead, decoder, &mut loaded.interner).and_then(|()| {
             let status = tree.get(&keys::of_metastore(Record::Status, id))?;
             let status = status.map(|bytes| record::read_status(&bytes)).transpose()?.unwrap_or_default();
             Ok((status, Book::load(tree, id, &mut loaded.interner)?))
@@ -79,16 +87,6 @@ fn misplaced() -> Fault {
     )
 }
 
-fn sweep_graves(tree: &Tree) -> Result<(), Fault> {
-    let mut batch = Batch::new();
-    tree.scan(&keys::all(Record::Grave), |key, payload| {
-        grave::read(payload?)?.iter().for_each(|key| batch.remove(key));
-        batch.remove(key);
-        Ok(())
-    })?;
-    tree.write(batch)
-}
-
 /// Takes everything out of a metastore but its settings.
 fn empty(tree: &Tree, view: MetastoreView) -> Result<MetastoreView, Fault> {
     let view = MetastoreView {
@@ -118,10 +116,11 @@ fn number<const N: usize>(key: &[u8], at: usize) -> Result<[u8; N], Fault> {
 fn metastore(
     tree: &Tree,
     view: &mut MetastoreView,
+    dead: &HashSet<Vec<u8>>,
     decoder: &dyn Decoder,
     interner: &mut Interner,
 ) -> Result<(), Fault> {
-    let mut collections = collections(tree, view.id)?;
+    let mut collections = collections(tree, view.id, dead)?;
     let mut take = |address: Address| match collections.remove(&address) {
         Some(collection) => Arc::new(collection),
         None => Collection::empty(address),
@@ -179,8 +178,13 @@ fn metastore(
     Ok(())
 }
 
-/// All collections of a metastore, by the summaries of their segments and by their deltas.
-fn collections(tree: &Tree, id: MetastoreId) -> Result<HashMap<Address, Collection>, Fault> {
+/// All collections of a metastore, by the summaries of their segments and by their deltas (`dead`
+/// ones, which are in a grave, left out).
+fn collections(
+    tree: &Tree,
+    id: MetastoreId,
+    dead: &HashSet<Vec<u8>>,
+) -> Result<HashMap<Address, Collection>, Fault> {
     let mut collections: HashMap<Address, Collection> = HashMap::new();
     let empty = |address| Arc::unwrap_or_clone(Collection::empty(address));
     tree.scan(&keys::of_metastore(Record::Summary, id), |key, payload| {
@@ -191,6 +195,9 @@ fn collections(tree: &Tree, id: MetastoreId) -> Result<HashMap<Address, Collecti
         Ok(())
     })?;
     tree.scan(&keys::of_metastore(Record::Delta, id), |key, payload| {
+        if dead.contains(key) {
+            return Ok(());
+        }
         let (address, number) = keys::part_of(key).ok_or_else(misplaced)?;
         let payload = payload?;
         let delta = Arc::new(Delta::new(address, number, payload.len() as u64));

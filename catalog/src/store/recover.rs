@@ -8,7 +8,7 @@
 //!    from its log) and open again;
 //! 4. when that fails too, or a record above the metastores is damaged: move the folder aside
 //!    (`<folder>.damaged-<n>`, at most 2 are kept) and begin anew;
-//! 5. remove what graves name, read the small records; a metastore with a damaged one is emptied,
+//! 5. read the small records (what graves name is passed over; the next change removes it); a metastore with a damaged one is emptied,
 //!    so that it is mirrored again. Segments are not read: their seals are checked when they are
 //!    loaded, and [`super::Catalog`] empties a collection that fails then.
 
@@ -97,14 +97,14 @@ fn open_folder(
         Err(Refusal::Locked) => return Err(locked(path)),
         Err(Refusal::Fault(fault)) => return Err(fault),
     };
-    if let Some(format) = tree.newest_format()? {
-        if keys::FORMAT_VERSION < format {
-            return Err(Fault::new(
-                Code::STORE_FORMAT,
-                format!("store {}: open", path.display()),
-                format!("it has format {format}, this skep reads formats up to {}", keys::FORMAT_VERSION),
-            ));
-        }
+    if let Some(format) = tree.newest_format()?
+        && keys::FORMAT_VERSION < format
+    {
+        return Err(Fault::new(
+            Code::STORE_FORMAT,
+            format!("store {}: open", path.display()),
+            format!("it has format {format}, this skep reads formats up to {}", keys::FORMAT_VERSION),
+        ));
     }
     let loaded = read::all(&tree, decoder, report)?;
     Ok((tree, loaded))

@@ -131,11 +131,11 @@ impl Work<'_> {
 
     /// Makes the sums of a table fit its partitions.
     pub fn settle(&mut self, place: &Place) {
-        if let Place::Table(name) = place {
-            if let Some(view) = self.table(name) {
-                view.partitions_digest = view.partitions.sums.digest;
-                view.totals = table::totals(view);
-            }
+        if let Place::Table(name) = place
+            && let Some(view) = self.table(name)
+        {
+            view.partitions_digest = view.partitions.sums.digest;
+            view.totals = table::totals(view);
         }
     }
 
@@ -192,12 +192,10 @@ impl Work<'_> {
 
     /// What is kept of an item now, changes of this list included.
     fn lookup(&self, collection: &Collection, key: &str) -> Result<Option<Hot>, Fault> {
-        if let Some(pending) = self.pending.get(&collection.address) {
-            if let Some(item) = pending.items.get(key) {
-                return Ok(item.as_ref().map(|entry| entry.hot.clone()));
-            }
+        match self.pending.get(&collection.address).and_then(|pending| pending.items.get(key)) {
+            Some(item) => Ok(item.as_ref().map(|entry| entry.hot.clone())),
+            None => self.loader.lookup(collection, key),
         }
-        self.loader.lookup(collection, key)
     }
 
     fn pending(&mut self, address: Address, place: impl FnOnce() -> Place) -> &mut Pending {

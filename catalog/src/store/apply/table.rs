@@ -19,14 +19,12 @@ impl Work<'_> {
         let digests = digest::table(&item.value);
         let (stamp, now, id) = (self.origin.stamp, self.now, self.id);
         self.dirty.tables.insert(name.clone());
-        if let Some(known) = &known {
-            if known.digests == digests {
-                if let Some(view) = self.table(name) {
-                    view.stamp = stamp;
-                }
-                self.applied.unchanged_count += 1;
-                return;
+        if known.as_ref().is_some_and(|known| known.digests == digests) {
+            if let Some(view) = self.table(name) {
+                view.stamp = stamp;
             }
+            self.applied.unchanged_count += 1;
+            return;
         }
         let head = head(&item.value, self.interner);
         let table_id = match known {

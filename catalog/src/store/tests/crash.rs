@@ -1,0 +1,437 @@
+//! kill -9, leftovers, damage, locks: what opening heals.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::model::{Model, shown};
+use crate::change::Change;
+use crate::fault::Code;
+use crate::model::*;
+use crate::store::testing::*;
+use crate::store::{Catalog, StoreOptions};
+
+/// Says to the re-executed test binary which store it is to write to.
+const FOLDER: &str = "SKEP_TEST_STORE";
+const KILLS: u64 = 20;
+const DAMAGES: u64 = 60;
+
+/// The changes of apply `number`: puts, alters, drops and renames that all have to be there or
+/// not, with the number as position.
+fn changes(number: i64) -> Vec<Change> {
+    if number == 1 {
+        return vec![
+            Change::PutCatalog(catalog(DEFAULT_CATALOG)),
+            Change::PutDatabase(db("d"), database("d", "")),
+            Change::SetPosition(1),
+        ];
+    }
+    let name = db("d").table(format!("t{}", number % 5));
+    let short = name.table.clone();
+    let items = move |from: i64, count: i64| {
+        let values = (from..from + count).map(|i| i % 3000);
+        values.map(|i| partition(&short, &format!("{i:05}"), i + number)).collect::<Vec<_>>()
+    };
+    let mut list = vec![
+        Change::PutTable(name.clone(), table(&name.table, number % 7, true)),
+        Change::PutPartitions(name.clone(), items(number * 13, 40)),
+        Change::SetTableDetails(name.clone(), details(number)),
+        Change::SetPosition(number),
+    ];
+    match number % 11 {
+        3 => list.push(Change::PutPartitions(name, items(0, 900))),
+        5 => list.push(Change::RenameTable { from: name, to: db("d").table("t4") }),
+        7 => list.push(Change::DropTable(name)),
+        9 => list.push(Change::DropPartitions(name, (0..300).map(|i| format!("ds={i:05}")).collect())),
+        _ => {}
+    }
+    list
+}
+
+fn model_at(position: i64) -> Model {
+    let mut model = Model::default();
+    (1..=position).flat_map(changes).for_each(|change| model.apply(&change));
+    model
+}
+
+/// What the re-executed binary does: go on from where the store is, and say what is done.
+fn write_until_killed(folder: &Path) {
+    let store = open(folder);
+    let id = store.declare(&[settings("dc1")]).unwrap()[0];
+    let mut number = store.snapshot().metastore("dc1").unwrap().position.unwrap_or(0);
+    loop {
+        number += 1;
+        store.apply(origin(id, number), changes(number)).unwrap();
+        println!("\nacknowledged {number}");
+        if number % 8 == 0 {
+            store.merge().unwrap();
+        }
+    }
+}
+
+fn writer(folder: &Path, test: &str) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(FOLDER, folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn acknowledged_changes_survive_kill() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        write_until_killed(Path::new(&folder));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("store");
+    let mut random = StdRng::seed_from_u64(7);
+    let mut last = 0;
+    for _ in 0..KILLS {
+        let mut child = writer(&folder, "store::tests::crash::acknowledged_changes_survive_kill");
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let count = random.random_range(0..25);
+        let mut acknowledged = lines
+            .map_while(Result::ok)
+            .filter_map(|line| line.strip_prefix("acknowledged ").and_then(|n| n.parse::<i64>().ok()));
+        let mut newest = last;
+        // Some kills fall into opening: nothing was acknowledged yet.
+        for _ in 0..count {
+            newest = acknowledged.next().unwrap();
+        }
+        std::thread::sleep(std::time::Duration::from_micros(random.random_range(0..20_000)));
+        child.kill().unwrap();
+        newest = acknowledged.last().unwrap_or(newest);
+        child.wait().unwrap();
+        let store = open(&folder);
+        let snapshot = store.snapshot();
+        let position = snapshot.metastore("dc1").and_then(|m| m.position).unwrap_or(0);
+        assert!(newest <= position, "{newest} was acknowledged, {position} is there");
+        if 0 < position {
+            assert_eq!(shown(&snapshot), model_at(position));
+        }
+        last = position;
+    }
+    assert!(0 < last);
+}
+
+/// A store with segments, deltas and bookkeeping, and the position it is at.
+fn filled(folder: &Path) -> i64 {
+    let store = open(folder);
+    let id = store.declare(&[settings("dc1")]).unwrap()[0];
+    for number in 1..=25 {
+        store.apply(origin(id, number), changes(number)).unwrap();
+    }
+    store.flush().unwrap();
+    25
+}
+
+fn try_open(folder: &Path) -> Result<(Arc<Catalog>, crate::store::OpenReport), crate::fault::Fault> {
+    let options = StoreOptions { disk_free_bytes_min: 0, ..StoreOptions::default() };
+    Catalog::open(folder, options, Arc::new(Wire), Arc::new(Stopped))
+}
+
+#[test]
+fn leftover_snapshot_files_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("store");
+    let position = filled(&folder);
+    std::fs::write(folder.join("snap.00000000000000AB.generating"), b"half").unwrap();
+    std::fs::write(folder.join("snap.00000000000000CD.generating"), b"").unwrap();
+    let (store, report) = try_open(&folder).unwrap();
+    assert!(!report.is_rebuilt);
+    assert_eq!(report.healed, ["removed 2 leftover snapshot file(s)"]);
+    assert_eq!(shown(&store.snapshot()), model_at(position));
+}
+
+#[test]
+fn damaged_snapshot_files_are_moved_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("store");
+    let position = filled(&folder);
+    drop(open(&folder));
+    let mut damaged = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name().to_string_lossy().starts_with("snap.") {
+            std::fs::write(entry.path(), b"not a snapshot").unwrap();
+            damaged += 1;
+        }
+    }
+    assert_ne!(damaged, 0);
+    let (store, report) = try_open(&folder).unwrap();
+    assert!(!report.is_rebuilt, "{:?}", report.healed);
+    assert_eq!(shown(&store.snapshot()), model_at(position));
+}
+
+#[test]
+fn a_store_of_a_newer_format_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("store");
+    let store = open(&folder);
+    let mut batch = crate::store::tree::Batch::new();
+    batch.put(&[crate::store::keys::FORMAT_VERSION + 1, 0, 1], b"");
+    store.tree.write(batch).unwrap();
+    drop(store);
+    assert_eq!(try_open(&folder).err().unwrap().code, Code::STORE_FORMAT);
+}
+
+#[test]
+fn a_store_held_by_another_process_is_refused() {
+    const TEST: &str = "store::tests::crash::a_store_held_by_another_process_is_refused";
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        write_until_killed(Path::new(&folder));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("store");
+    let mut child = writer(&folder, TEST);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().unwrap().starts_with("acknowledged")).unwrap().unwrap();
+    // Somebody has to read on, or the other process stops at a full pipe; it holds the lock all
+    // the same.
+    let fault = try_open(&folder).err().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(fault.code, Code::STORE_LOCKED);
+    assert!(fault.what.contains(&folder.display().to_string()), "{fault}");
+    drop(open(&folder));
+}
+
+#[test]
+fn nothing_is_written_to_a_full_volume() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("store");
+    filled(&folder);
+    let options = StoreOptions { disk_free_bytes_min: u64::MAX, ..StoreOptions::default() };
+    let (store, _) = Catalog::open(&folder, options, Arc::new(Wire), Arc::new(Stopped)).unwrap();
+    let before = shown(&store.snapshot());
+    let id = store.snapshot().metastore("dc1").unwrap().id;
+    let fault = store.apply(origin(id, 26), changes(26)).unwrap_err();
+    assert_eq!(fault.code, Code::STORE_FULL);
+    assert_eq!(shown(&store.snapshot()), before);
+    assert_eq!(before, model_at(25));
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut list = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { list.extend(files(&path)) } else { list.push(path) }
+    }
+    list.sort();
+    list
+}
+
+/// Damages one place of one file: a bit, a sector, or all behind it.
+fn damage(folder: &Path, random: &mut StdRng) {
+    let files: Vec<_> =
+        files(folder).into_iter().filter(|file| std::fs::metadata(file).unwrap().len() != 0).collect();
+    let weights: Vec<u64> = files.iter().map(|file| std::fs::metadata(file).unwrap().len()).collect();
+    let mut place = random.random_range(0..weights.iter().sum());
+    let index = weights
+        .iter()
+        .position(|length| {
+            if place < *length {
+                return true;
+            }
+            place -= length;
+            false
+        })
+        .unwrap();
+    let mut bytes = std::fs::read(&files[index]).unwrap();
+    let at = usize::try_from(place).unwrap();
+    match random.random_range(0..24) {
+        0..16 => bytes[at] ^= 1 << random.random_range(0..8),
+        16..23 => {
+            let end = bytes.len().min(at + 512);
+            bytes[at..end].fill(0);
+        }
+        _ => bytes.truncate(at),
+    }
+    std::fs::write(&files[index], bytes).unwrap();
+}
+
+/// A partial state is honest when it says so: the metastore has no position.
+#[test]
+fn damage_is_never_shown_as_data_and_is_healed_by_mirroring_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    let position = filled(&whole);
+    let model = model_at(position);
+    let mut random = StdRng::seed_from_u64(11);
+    let (mut intact, mut rebuilt, mut emptied, mut lost) = (0, 0, 0, 0);
+    for round in 0..DAMAGES {
+        let path = folder.path().join(format!("store{round}"));
+        copy(&whole, &path);
+        // Much of the files is free space: many places at once, to hit what counts.
+        for _ in 0..1 << (round % 6) {
+            damage(&path, &mut random);
+        }
+        let (store, report) = try_open(&path).unwrap();
+        let id = store.declare(&[settings("dc1")]).unwrap()[0];
+        let snapshot = store.snapshot();
+        let shown_or_none =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| shown_checked(&snapshot)));
+        match shown_or_none.unwrap() {
+            Some(found) if found == model => intact += 1,
+            Some(found) if found.position.is_none() && report.is_rebuilt => rebuilt += 1,
+            Some(found) if found.position.is_none() => emptied += 1,
+            // A torn tail of the log is an older state, whole in itself; the follower reads on.
+            Some(found) => {
+                let older = found.position.unwrap();
+                assert!(older < position);
+                assert_eq!(found, model_at(older), "round {round}");
+                intact += 1;
+            }
+            None => {
+                let fault = store.apply(origin(id, 1), Vec::new()).unwrap_err();
+                assert_eq!(fault.code, Code::STORE_DAMAGED);
+                assert_eq!(store.snapshot().metastore("dc1").unwrap().position, None);
+                lost += 1;
+            }
+        }
+        drop(snapshot);
+        // Mirroring again: everything is put once more, and what should not be there dropped.
+        let mut again = vec![Change::PutCatalog(catalog(DEFAULT_CATALOG)), Change::DropDatabase(db("d"))];
+        again.extend((1..=position).flat_map(changes));
+        if let Err(fault) = store.apply(origin(id, position), again.clone()) {
+            assert_eq!(fault.code, Code::STORE_DAMAGED, "round {round}: {fault}");
+            store.apply(origin(id, position), again).unwrap();
+        }
+        assert_eq!(shown(&store.snapshot()), model, "round {round}");
+    }
+    assert_eq!(intact + rebuilt + emptied + lost, DAMAGES);
+    assert!(
+        0 < rebuilt && 0 < lost + emptied,
+        "{intact} intact, {rebuilt} rebuilt, {emptied} emptied, {lost} lost"
+    );
+}
+
+/// What is shown, or `None` when something cannot be read because of damage.
+fn shown_checked(snapshot: &crate::snapshot::Snapshot) -> Option<Model> {
+    let metastore = snapshot.metastore("dc1").unwrap();
+    let is_damage = |fault: crate::fault::Fault| assert_eq!(fault.code, Code::STORE_DAMAGED, "{fault}");
+    let mut is_whole = snapshot.load_privileges(metastore).map_err(is_damage).is_ok();
+    for database in metastore.databases() {
+        is_whole &= snapshot.load_tables(database).map_err(is_damage).is_ok();
+        is_whole &= snapshot.load_details(database).map_err(is_damage).is_ok();
+        is_whole &= snapshot.load_functions(database).map_err(is_damage).is_ok();
+        for table in &database.tables {
+            for index in 0..snapshot.chunk_summaries(table).len() {
+                is_whole &= snapshot.load_chunk(table, index).map_err(is_damage).is_ok();
+                is_whole &= snapshot.load_partitions(table, index).map_err(is_damage).is_ok();
+            }
+        }
+    }
+    is_whole.then(|| shown(snapshot))
+}
+
+#[test]
+fn bookkeeping_survives_a_restart() {
+    use crate::change::{EventRow, MissingMethod, ObjectError, Run};
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("store");
+    filled(&folder);
+    let store = open(&folder);
+    let id = store.snapshot().metastore("dc1").unwrap().id;
+    let run_id = store.next_run_id();
+    let run = Run {
+        run_id,
+        kind: "first".into(),
+        state: "done".into(),
+        started_at: 1,
+        finished_at: Some(2),
+        start_event_id: Some(3),
+        objects_read: 4,
+        objects_changed: 5,
+        error_message: None,
+    };
+    let event = |event_id| EventRow {
+        event_id: Some(event_id),
+        event_type: "ALTER_TABLE".into(),
+        catalog_name: DEFAULT_CATALOG.into(),
+        database_name: Some("d".into()),
+        table_name: None,
+        partition_count: 0,
+        event_at: Some(1),
+        applied_at: 2,
+    };
+    let error = |table: &str, partition: Option<&str>, at| ObjectError {
+        database: Some(db("d")),
+        table_name: Some(table.into()),
+        partition_name: partition.map(str::to_owned),
+        fault: crate::fault::Fault::new(Code::METASTORE_ERROR, "get_table", "no"),
+        at,
+    };
+    let list = vec![
+        Change::PutRun(run.clone()),
+        Change::MarkDatabaseDone(run_id, db("gone")),
+        Change::MarkDatabaseDone(run_id + 1, db("d")),
+        Change::AddEvents(vec![event(1)]),
+        Change::AddEvents(vec![event(2), event(3)]),
+        Change::AddErrors(vec![error("a", None, 1), error("a", Some("p"), 2), error("b", None, 3)]),
+        Change::AddErrors(vec![error("b", None, 9)]),
+        Change::ClearErrors(Some(db("d")), Some("a".into())),
+        Change::SetMissingMethods(vec![MissingMethod {
+            method: "m".into(),
+            object_kind: "functions".into(),
+        }]),
+        Change::SetSourceCount(db("d"), 12),
+    ];
+    store.update_status(id, |status| status.head_event_id = Some(77));
+    store.apply(origin(id, 30), list).unwrap();
+    let ledger = store.ledger(id);
+    assert_eq!(ledger.runs, [run]);
+    assert_eq!(ledger.events, [event(1), event(2), event(3)]);
+    assert_eq!(ledger.errors, [(3, 9, 2, error("b", None, 9))]);
+    assert_eq!(ledger.done_databases, (run_id + 1, [db("d")].into()));
+    assert!(!ledger.dropped_tables.is_empty());
+    assert_eq!(store.snapshot().metastore("dc1").unwrap().mirrored_at, Some(2));
+    drop(store);
+    let store = open(&folder);
+    assert_eq!(format!("{:?}", store.ledger(id)), format!("{ledger:?}"));
+    assert_eq!(store.status(id).head_event_id, Some(77));
+    assert!(run_id < store.next_run_id());
+    assert_eq!(store.snapshot().metastore("dc1").unwrap().mirrored_at, Some(2));
+}
+
+#[test]
+fn removed_metastores_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("store");
+    filled(&folder);
+    let store = open(&folder);
+    let old = store.snapshot();
+    let ids = store.declare(&[settings("dc2")]).unwrap();
+    assert_eq!(store.snapshot().metastores.len(), 1);
+    assert_ne!(ids[0], old.metastores[0].id);
+    assert_eq!(shown(&old), model_at(25));
+    drop(old);
+    store.merge().unwrap();
+    let facts = store.facts();
+    assert_eq!((facts.segment_count, facts.delta_count), (0, 0));
+    let (count, _) = store.tree.lengths(&[]).unwrap();
+    assert_eq!(count, 2, "counters and the new metastore");
+    drop(store);
+    assert_eq!(open(&folder).snapshot().metastores[0].id, ids[0]);
+}
