@@ -66,15 +66,6 @@ pub(crate) struct Hidden {
 }
 
 impl Hidden {
-    pub fn of(hot: &Hot) -> Self {
-        Self {
-            row_count: hot.row_count,
-            total_size_bytes: hot.total_size_bytes,
-            file_count: hot.file_count,
-            content: hot.digests.content,
-        }
-    }
-
     fn hot(&self) -> Hot {
         Hot {
             row_count: self.row_count,

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::collection::{Address, Collection, Placed};
 use super::delta::{self, Delta};
 use super::entry::{Entry, Hot};
-use super::segment::{self, HotBlock};
+use super::segment::{self, HotBlock, Known};
 use super::tree::Tree;
 use super::{keys, record};
 use crate::fault::{Code, Fault};
@@ -17,45 +17,17 @@ use crate::model::*;
 use crate::ports::Decoder;
 use crate::snapshot::*;
 
-/// Hot blocks kept decoded for finding items again: about 0.2 MB each.
-const HOT_BLOCKS_KEPT_MAX: usize = 64;
-
 /// Loads what snapshots leave in the store.
 pub struct Loader {
     pub(super) decoder: Arc<dyn Decoder>,
     pub(super) tree: Arc<Tree>,
-    blocks: Mutex<Blocks>,
     /// Collections that could not be read: the writer empties them and has them mirrored again.
     damaged: Mutex<Vec<Address>>,
 }
 
-/// Decoded hot blocks by number of the segment, each with the time of its last use.
-#[derive(Default)]
-struct Blocks {
-    uses: u64,
-    blocks: HashMap<u64, (u64, Arc<HotBlock>)>,
-}
-
-impl Blocks {
-    fn get(&mut self, number: u64) -> Option<Arc<HotBlock>> {
-        self.uses += 1;
-        let (used, block) = self.blocks.get_mut(&number)?;
-        *used = self.uses;
-        Some(block.clone())
-    }
-
-    fn insert(&mut self, number: u64, block: Arc<HotBlock>) {
-        if HOT_BLOCKS_KEPT_MAX <= self.blocks.len() {
-            let oldest = self.blocks.iter().min_by_key(|(_, (used, _))| *used).map(|(number, _)| *number);
-            oldest.map(|number| self.blocks.remove(&number));
-        }
-        self.blocks.insert(number, (self.uses, block));
-    }
-}
-
 impl Loader {
     pub(super) fn new(tree: Arc<Tree>, decoder: Arc<dyn Decoder>) -> Self {
-        Self { decoder, tree, blocks: Mutex::default(), damaged: Mutex::default() }
+        Self { decoder, tree, damaged: Mutex::default() }
     }
 
     /// Collections that could not be read since the last call.
@@ -110,17 +82,6 @@ impl Loader {
         self.noted(segment.address, read())
     }
 
-    /// A hot block for finding items; its stamps may be old.
-    pub(super) fn block(&self, placed: &Placed) -> Result<Arc<HotBlock>, Fault> {
-        let number = placed.segment.number;
-        if let Some(block) = self.blocks.lock().get(number) {
-            return Ok(block);
-        }
-        let block = Arc::new(self.hot_block(placed)?);
-        self.blocks.lock().insert(number, block.clone());
-        Ok(block)
-    }
-
     fn raws(&self, placed: &Placed) -> Result<Vec<Bytes>, Fault> {
         let segment = &placed.segment;
         let read = || {
@@ -139,24 +100,34 @@ impl Loader {
         self.noted(delta.address, read())
     }
 
-    /// Hot columns of an item of a segment, changed items left out.
-    pub(super) fn lookup_segment(&self, collection: &Collection, name: &str) -> Result<Option<Hot>, Fault> {
-        let Some(index) = collection.segment_of(name) else { return Ok(None) };
-        let placed = &collection.segments[index];
-        let segment = &placed.segment;
-        if name < segment.name_min.as_ref() || segment.name_max.as_ref() < name {
-            return Ok(None);
+    /// What the segments of a collection know of items, changed items left out. `names` are in
+    /// order; each segment is read once.
+    pub(super) fn find(
+        &self,
+        collection: &Collection,
+        names: &[&str],
+    ) -> Result<Vec<Option<(usize, Known)>>, Fault> {
+        let mut found = vec![None; names.len()];
+        let mut begin = 0;
+        while begin < names.len() {
+            let Some(at) = collection.segment_of(names[begin]) else { break };
+            let placed = &collection.segments[at];
+            let next = collection.segments.get(at + 1).map(|next| &*next.segment.name_min);
+            let end = begin + names[begin..].partition_point(|name| next.is_none_or(|next| *name < next));
+            let segment = &placed.segment;
+            let is_in = |name: &&str| *segment.name_min <= **name && **name <= *segment.name_max;
+            if names[begin..end].iter().any(is_in) {
+                let read = || {
+                    segment::find(&self.part(&segment.hot_key(), || segment.is_gone())?, &names[begin..end])
+                };
+                let known = self.noted(segment.address, read())?;
+                for (place, known) in found[begin..end].iter_mut().zip(known) {
+                    *place = known.map(|known| (at, known));
+                }
+            }
+            begin = end;
         }
-        let block = self.block(placed)?;
-        Ok(block.find(name).map(|at| block.hot(at)))
-    }
-
-    /// Hot columns of an item. The stamp may be an older one.
-    pub(super) fn lookup(&self, collection: &Collection, name: &str) -> Result<Option<Hot>, Fault> {
-        match collection.changes.get(name) {
-            Some(changed) => Ok(changed.hot.clone()),
-            None => self.lookup_segment(collection, name),
-        }
+        Ok(found)
     }
 
     /// A whole item.
@@ -169,8 +140,10 @@ impl Loader {
         }
         let Some(index) = collection.segment_of(name) else { return Ok(None) };
         let placed = &collection.segments[index];
-        let block = self.block(placed)?;
-        let Some(at) = block.find(name) else { return Ok(None) };
+        let block = self.hot_block(placed)?;
+        let Ok(at) = block.columns.names.binary_search_by(|known| known.as_ref().cmp(name)) else {
+            return Ok(None);
+        };
         // A copy, so that one item does not hold on to the bytes of its neighbours.
         let raw = Bytes::copy_from_slice(&self.raws(placed)?[at]);
         Ok(Some(Entry { hot: block.hot(at), raw }))

@@ -6,13 +6,15 @@
 //! all of them: they are nearly equal). So hot columns load without touching raw bytes. What stays
 //! in memory is [`Segment`], stored as a third, small record.
 
-use std::io::Read;
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::codec::{Decoder, Encoder};
 use super::collection::Address;
+use super::delta::Hidden;
 use super::entry::{Entry, Hot, ItemDigests, Sum, Sums};
 use super::keys;
 use crate::change::Stamp;
@@ -195,6 +197,10 @@ fn write_hot(entries: &[(Box<str>, Entry)]) -> Result<Vec<u8>, Fault> {
         front_code(&mut e, last, name);
         last = name;
     }
+    let hots = || entries.iter().map(|(_, entry)| &entry.hot);
+    write_numbers(&mut e, hots().map(|hot| hot.row_count), false);
+    write_numbers(&mut e, hots().map(|hot| hot.total_size_bytes), false);
+    write_numbers(&mut e, hots().map(|hot| hot.file_count), false);
     last = "";
     for (name, entry) in entries {
         match entry.hot.location.as_deref() {
@@ -211,16 +217,12 @@ fn write_hot(entries: &[(Box<str>, Entry)]) -> Result<Vec<u8>, Fault> {
             }
         }
     }
-    let hots = || entries.iter().map(|(_, entry)| &entry.hot);
     let mut before = 0i64;
     for hot in hots() {
         e.i64(hot.create_time.wrapping_sub(before));
         before = hot.create_time;
     }
     write_numbers(&mut e, hots().map(|hot| hot.last_ddl_time), true);
-    write_numbers(&mut e, hots().map(|hot| hot.row_count), false);
-    write_numbers(&mut e, hots().map(|hot| hot.total_size_bytes), false);
-    write_numbers(&mut e, hots().map(|hot| hot.file_count), false);
     let mut rest = entries;
     while let Some((_, first)) = rest.first() {
         let stamp = first.hot.stamp;
@@ -301,24 +303,40 @@ pub(crate) fn read_stamp(d: &mut Decoder<'_>) -> Result<Stamp, Fault> {
     Ok(Stamp { synced_at: d.i64()?, source_event_id: d.option_i64()? })
 }
 
+thread_local! {
+    // Making a context costs more than packing a small delta with it.
+    static PACKER: RefCell<Option<(Compressor<'static>, Decompressor<'static>)>> = const { RefCell::new(None) };
+}
+
+/// Calls `work` with this thread's compressor and decompressor.
+fn with_packer<T>(
+    work: impl FnOnce(&mut Compressor<'static>, &mut Decompressor<'static>) -> std::io::Result<T>,
+) -> std::io::Result<T> {
+    PACKER.with_borrow_mut(|packer| {
+        let (compressor, decompressor) = match packer {
+            Some(packer) => packer,
+            None => packer.insert((Compressor::new(ZSTD_LEVEL)?, Decompressor::new()?)),
+        };
+        work(compressor, decompressor)
+    })
+}
+
 /// Version, length, compressed length, compressed bytes.
 fn compress(bytes: &[u8]) -> Result<Encoder, Fault> {
-    let packed = zstd::bulk::compress(bytes, ZSTD_LEVEL)
+    let packed = with_packer(|compressor, _| compressor.compress(bytes))
         .map_err(|error| Fault::internal("store: compress a segment", error.to_string()))?;
     let mut e = Encoder(Vec::with_capacity(packed.len() + 16));
     e.u8(VERSION).u64(bytes.len() as u64).bytes(&packed);
     Ok(e)
 }
 
+/// Reads [`compress`]. The seal of the record was checked before, so its length is believed.
 fn decompress(d: &mut Decoder<'_>) -> Result<Vec<u8>, Fault> {
     check_version(d)?;
     let length = usize::try_from(d.u64()?).ok().filter(|length| *length <= BLOCK_BYTES_MAX);
     let length = length.ok_or_else(|| damaged("a block says that it is too large"))?;
     let packed = d.bytes()?;
-    let mut bytes = Vec::new();
-    // Grows with what is really there, not with what the block says.
-    zstd::stream::Decoder::new(packed)
-        .and_then(|reader| reader.take(length as u64 + 1).read_to_end(&mut bytes))
+    let bytes = with_packer(|_, decompressor| decompressor.decompress(packed, length))
         .map_err(|error| damaged(&error.to_string()))?;
     if bytes.len() == length { Ok(bytes) } else { Err(damaged("a block has another length than it says")) }
 }
@@ -347,6 +365,9 @@ pub(crate) fn read_hot(record: &[u8]) -> Result<HotBlock, Fault> {
     for _ in 0..count {
         columns.names.push(read_front_coded(&mut d, &mut last)?);
     }
+    columns.row_counts = read_numbers(&mut d, count, false)?;
+    columns.total_size_bytes = read_numbers(&mut d, count, false)?;
+    columns.file_counts = read_numbers(&mut d, count, false)?;
     last.clear();
     columns.locations.reserve(count);
     for name in &columns.names {
@@ -366,9 +387,6 @@ pub(crate) fn read_hot(record: &[u8]) -> Result<HotBlock, Fault> {
         })
         .collect::<Result<_, Fault>>()?;
     columns.last_ddl_times = read_numbers(&mut d, count, true)?;
-    columns.row_counts = read_numbers(&mut d, count, false)?;
-    columns.total_size_bytes = read_numbers(&mut d, count, false)?;
-    columns.file_counts = read_numbers(&mut d, count, false)?;
     columns.stamps.reserve(count);
     while columns.stamps.len() < count {
         let length = usize::try_from(d.u64()?).map_err(|_| damaged("a wrong length"))?;
@@ -384,11 +402,61 @@ pub(crate) fn read_hot(record: &[u8]) -> Result<HotBlock, Fault> {
     Ok(HotBlock { columns, digests })
 }
 
-impl HotBlock {
-    pub fn find(&self, name: &str) -> Option<usize> {
-        self.columns.names.binary_search_by(|known| known.as_ref().cmp(name)).ok()
-    }
+/// What is known of one item without decoding the others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Known {
+    /// Place in the segment.
+    pub index: u32,
+    /// How many items the segment has.
+    pub count: u32,
+    pub hidden: Hidden,
+    /// [`ItemDigests::full`].
+    pub full: u64,
+}
 
+/// Finds items by name, without building the columns. `names` are in order; the answer is in the
+/// same order.
+pub(crate) fn find(record: &[u8], names: &[&str]) -> Result<Vec<Option<Known>>, Fault> {
+    let mut outer = Decoder::new(record);
+    let bytes = decompress(&mut outer)?;
+    let mut d = Decoder::new(&bytes);
+    let count = d.length()?;
+    d.option_str()?;
+    let mut places = vec![None; names.len()];
+    let mut wanted = names.iter().enumerate().peekable();
+    let mut last = Vec::new();
+    for index in 0..count {
+        let shared = usize::try_from(d.u64()?).unwrap_or(usize::MAX);
+        last.truncate(shared);
+        last.extend_from_slice(d.bytes()?);
+        while wanted.next_if(|(_, name)| name.as_bytes() < last.as_slice()).is_some() {}
+        if let Some((place, _)) = wanted.next_if(|(_, name)| name.as_bytes() == last.as_slice()) {
+            places[place] = Some(index);
+        }
+    }
+    let rows = read_numbers(&mut d, count, false)?;
+    let sizes = read_numbers(&mut d, count, false)?;
+    let files = read_numbers(&mut d, count, false)?;
+    let digests = outer.slice(count * 16)?;
+    places
+        .into_iter()
+        .map(|index| {
+            let Some(index) = index else { return Ok(None) };
+            let mut d = Decoder::new(&digests[index * 16..]);
+            let (content, full) = (d.fixed()?, d.fixed()?);
+            let hidden = Hidden {
+                row_count: rows[index],
+                total_size_bytes: sizes[index],
+                file_count: files[index],
+                content,
+            };
+            // Both are bounded by the items of a segment.
+            Ok(Some(Known { index: index as u32, count: count as u32, hidden, full }))
+        })
+        .collect()
+}
+
+impl HotBlock {
     /// The hot columns of one item.
     pub fn hot(&self, index: usize) -> Hot {
         let columns = &self.columns;

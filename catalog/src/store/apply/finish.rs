@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::limits::{DELTA_ITEMS_MAX, SEGMENT_BYTES_MAX, SEGMENT_ITEMS_MAX};
 use crate::model::DatabaseName;
 use crate::store::collection::{Address, Collection, Placed};
-use crate::store::delta::{self, Changed, Delta, Hidden, Row};
+use crate::store::delta::{self, Changed, Delta, Row};
 use crate::store::entry::Entry;
 use crate::store::grave::Buried;
 use crate::store::load::{Loader, lay_over};
@@ -50,11 +50,13 @@ impl Stage {
     fn settle(
         &mut self,
         collection: &mut Collection,
-        pending: Pending,
+        mut pending: Pending,
         loader: &Loader,
         counters: &mut Counters,
     ) -> Result<(), Fault> {
-        self.lay_stamps(collection, &pending, loader)?;
+        let names: Vec<_> = pending.items.keys().chain(pending.stamps.keys()).cloned().collect();
+        pending.ask(collection, loader, names.iter().map(AsRef::as_ref))?;
+        self.lay_stamps(collection, &pending);
         if pending.items.is_empty() {
             return Ok(());
         }
@@ -62,57 +64,41 @@ impl Stage {
         if is_empty || DELTA_ITEMS_MAX < collection.changes.len() + pending.items.len() {
             self.merge(collection, pending.items, loader, counters)
         } else {
-            self.append(collection, pending.items, loader, counters)
+            self.append(collection, pending, counters)
         }
     }
 
-    fn lay_stamps(
-        &mut self,
-        collection: &mut Collection,
-        pending: &Pending,
-        loader: &Loader,
-    ) -> Result<(), Fault> {
+    fn lay_stamps(&mut self, collection: &mut Collection, pending: &Pending) {
         let mut touched = BTreeSet::new();
         for (name, stamp) in &pending.stamps {
             if let Some(changed) = collection.changes.get_mut(name.as_ref()) {
                 if let Some(hot) = &mut Arc::make_mut(changed).hot {
                     hot.stamp = *stamp;
                 }
-                continue;
+            } else if let Some(Some((index, known))) = pending.known.get(name) {
+                let stamps = Arc::make_mut(&mut collection.segments[*index].stamps);
+                segment::lay_stamp(stamps, known.index, known.count, *stamp);
+                touched.insert(*index);
             }
-            let Some(index) = collection.segment_of(name) else { continue };
-            let block = loader.block(&collection.segments[index])?;
-            let Some(at) = block.find(name) else { continue };
-            let count = block.columns.names.len();
-            // Places in a segment are far below 2^32: its items are bounded.
-            segment::lay_stamp(
-                Arc::make_mut(&mut collection.segments[index].stamps),
-                at as u32,
-                count as u32,
-                *stamp,
-            );
-            touched.insert(index);
         }
         for index in touched {
             let Placed { segment, stamps } = &collection.segments[index];
             self.batch.put(&segment.summary_key(), &segment.summary(stamps));
         }
-        Ok(())
     }
 
     /// Writes changed items as one delta.
     fn append(
         &mut self,
         collection: &mut Collection,
-        items: Items,
-        loader: &Loader,
+        pending: Pending,
         counters: &mut Counters,
     ) -> Result<(), Fault> {
-        let mut rows = Vec::with_capacity(items.len());
-        for (name, entry) in items {
+        let mut rows = Vec::with_capacity(pending.items.len());
+        for (name, entry) in pending.items {
             let hides = match collection.changes.get(name.as_ref()) {
                 Some(changed) => changed.hides,
-                None => loader.lookup_segment(collection, &name)?.as_ref().map(Hidden::of),
+                None => pending.known.get(&name).copied().flatten().map(|(_, known)| known.hidden),
             };
             rows.push(Row { name, entry, hides });
         }

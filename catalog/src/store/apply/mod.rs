@@ -17,6 +17,7 @@ use super::entry::{Entry, Hot};
 use super::head::Interner;
 use super::load::Loader;
 use super::record::Counters;
+use super::segment::Known;
 use crate::change::{Applied, Change, Found, Origin, Stamp};
 use crate::fault::Fault;
 use crate::model::{DatabaseName, TableName};
@@ -44,6 +45,26 @@ pub(crate) struct Pending {
     pub items: BTreeMap<Box<str>, Option<Entry>>,
     /// Read again and found equal.
     pub stamps: BTreeMap<Box<str>, Stamp>,
+    /// What the segments know of items that were asked for: place of the segment, and the item.
+    pub known: BTreeMap<Box<str>, Option<(usize, Known)>>,
+}
+
+impl Pending {
+    /// Asks the segments for what is not known of these items yet.
+    pub fn ask<'n>(
+        &mut self,
+        collection: &Collection,
+        loader: &Loader,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Result<(), Fault> {
+        let is_new = |name: &&str| !self.known.contains_key(*name) && !collection.changes.contains_key(*name);
+        let mut names: Vec<&str> = names.filter(is_new).collect();
+        names.sort_unstable();
+        names.dedup();
+        let found = loader.find(collection, &names)?;
+        self.known.extend(names.into_iter().map(Box::from).zip(found));
+        Ok(())
+    }
 }
 
 /// The working copy.
@@ -190,12 +211,29 @@ impl Work<'_> {
         self.peek_database(&name.database)?.table(&name.table)
     }
 
-    /// What is kept of an item now, changes of this list included.
-    fn lookup(&self, collection: &Collection, key: &str) -> Result<Option<Hot>, Fault> {
-        match self.pending.get(&collection.address).and_then(|pending| pending.items.get(key)) {
-            Some(item) => Ok(item.as_ref().map(|entry| entry.hot.clone())),
-            None => self.loader.lookup(collection, key),
+    /// Asks the segments for what is not known of these items yet.
+    fn ask<'n>(
+        &mut self,
+        collection: &Collection,
+        place: impl FnOnce() -> Place,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Result<(), Fault> {
+        let loader = self.loader;
+        self.pending(collection.address, place).ask(collection, loader, names)
+    }
+
+    /// The full digest of an item as it is now, changes of this list included; it has to be asked
+    /// for before.
+    fn digest_of(&self, collection: &Collection, key: &str) -> Option<u64> {
+        let pending = self.pending.get(&collection.address);
+        if let Some(item) = pending.and_then(|pending| pending.items.get(key)) {
+            return item.as_ref().map(|entry| entry.hot.digests.full);
         }
+        if let Some(changed) = collection.changes.get(key) {
+            return changed.hot.as_ref().map(|hot| hot.digests.full);
+        }
+        let (_, known) = pending?.known.get(key)?.as_ref()?;
+        Some(known.full)
     }
 
     fn pending(&mut self, address: Address, place: impl FnOnce() -> Place) -> &mut Pending {
@@ -203,6 +241,7 @@ impl Work<'_> {
             place: place(),
             items: BTreeMap::new(),
             stamps: BTreeMap::new(),
+            known: BTreeMap::new(),
         })
     }
 

@@ -14,10 +14,12 @@ impl Work<'_> {
         let Some(table) = self.peek_table(name) else { return Ok(()) };
         let collection = table.partitions.clone();
         let (mut created, mut altered) = (0, 0);
+        let names = items.iter().map(|(key, _)| key.as_str());
+        self.ask(&collection, || Place::Table(name.clone()), names)?;
         for (key, item) in items {
             let entry = Entry::partition(&key, item, self.origin.stamp);
-            match self.lookup(&collection, &key)? {
-                Some(known) if known.digests.full == entry.hot.digests.full => {
+            match self.digest_of(&collection, &key) {
+                Some(known) if known == entry.hot.digests.full => {
                     self.applied.unchanged_count += 1;
                     self.pend_stamp(collection.address, || Place::Table(name.clone()), &key);
                     continue;
@@ -42,8 +44,10 @@ impl Work<'_> {
         let Some(table) = self.peek_table(name) else { return Ok(()) };
         let collection = table.partitions.clone();
         let mut dropped = 0;
+        let keys = names.iter().map(String::as_str);
+        self.ask(&collection, || Place::Table(name.clone()), keys)?;
         for key in names {
-            if self.lookup(&collection, &key)?.is_some() {
+            if self.digest_of(&collection, &key).is_some() {
                 self.pend(collection.address, || Place::Table(name.clone()), &key, None);
                 dropped += 1;
             }

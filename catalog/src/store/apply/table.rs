@@ -201,12 +201,14 @@ impl Work<'_> {
         let (collection, key) = (database.details.clone(), keys::item_of_table(table.id));
         let is_empty = details.constraints.is_empty() && details.column_statistics.is_empty();
         let entry = Entry::plain(record::details(&details).into(), self.origin.stamp);
-        match self.lookup(&collection, &key)? {
+        let place = || Place::Database(name.database.clone());
+        self.ask(&collection, place, std::iter::once(&*key))?;
+        match self.digest_of(&collection, &key) {
             None if is_empty => {
                 self.applied.unchanged_count += 1;
                 return Ok(());
             }
-            Some(known) if known.digests.full == entry.hot.digests.full => {
+            Some(known) if known == entry.hot.digests.full => {
                 self.applied.unchanged_count += 1;
                 self.pend_stamp(collection.address, || Place::Database(name.database.clone()), &key);
                 return Ok(());
