@@ -181,6 +181,18 @@ impl Tree {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    /// Breaks the seal of the first record below a prefix; whether there was one.
+    #[cfg(test)]
+    pub fn break_first(&self, prefix: &[u8]) -> bool {
+        let first = self.db.scan_prefix(prefix).next().and_then(Result::ok);
+        first.is_some_and(|(key, value)| {
+            let mut broken = value.to_vec();
+            let last = broken.len() - 1;
+            broken[last] ^= 1;
+            self.db.insert(key, broken).is_ok() && self.db.flush().is_ok()
+        })
+    }
+
     fn guard<T>(&self, what: &str, call: impl FnOnce() -> sled::Result<T>) -> Result<T, Fault> {
         match catch_unwind(AssertUnwindSafe(call)) {
             Ok(Ok(value)) => Ok(value),
