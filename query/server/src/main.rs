@@ -1,2 +1,5 @@
-//! skep
-fn main() {}
+//! See `skep help`.
+
+fn main() -> std::process::ExitCode {
+    skep::cli::run()
+}

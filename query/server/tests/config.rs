@@ -56,23 +56,15 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "[[metastore]]\nname = \"a\"\nuris = [\"h:9083\"]\n",
-        "etc/skep.toml line 3, metastore.uris: \"h:9083\" must be written thrift://HOST:PORT",
+        "etc/skep.toml line 3, metastore.uris: \"h:9083\": it does not begin with thrift://",
     ),
     (
-        "[[metastore]]\nname = \"a\"\nuris = [\"thrift://h\"]\n",
-        "etc/skep.toml line 3, metastore.uris: \"thrift://h\" has no port; write thrift://HOST:PORT",
-    ),
-    (
-        "[[metastore]]\nname = \"a\"\nuris = [\"thrift://h:99999\"]\n",
-        "etc/skep.toml line 3, metastore.uris: \"thrift://h:99999\" has no valid port; write thrift://HOST:PORT with a port from 1 to 65535",
-    ),
-    (
-        "[[metastore]]\nname = \"a\"\nuris = [\"thrift://a b:1\"]\n",
-        "etc/skep.toml line 3, metastore.uris: \"thrift://a b:1\" has no valid host; write thrift://HOST:PORT",
+        "[[metastore]]\nname = \"a\"\nuris = [\"thrift://g:1\", \"thrift://h:99999\"]\n",
+        "etc/skep.toml line 3, metastore.uris: \"thrift://h:99999\": the port is not a number from 1 to 65535",
     ),
     (
         "[[metastore]]\nname = \"a\"\nuris = [\"zookeeper://z:2181/hms\"]\n",
-        "etc/skep.toml line 3, metastore.uris: \"zookeeper://z:2181/hms\" needs ZooKeeper, which this build does not have yet",
+        "etc/skep.toml line 3, metastore.uris: \"zookeeper://z:2181/hms\": it needs ZooKeeper, which this build does not have yet",
     ),
     (
         "[[metastore]]\nname = \"a\"\nuris = [\"thrift://h:1\"]\nfollow = \"polling\"\npass_interval_ms = 0\n",

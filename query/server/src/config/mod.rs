@@ -16,6 +16,7 @@ pub mod value;
 use std::path::{Path, PathBuf};
 
 use skep_catalog::fault::{Code, Fault};
+use skep_hms::{Client, ClientOptions};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -31,6 +32,8 @@ const NOT_YET: &[(&str, &str)] = &[
     ("http", "metrics and health over HTTP"),
     ("zookeeper", "ZooKeeper"),
 ];
+
+const URI_FIX: &str = "Write it as thrift://host:port, IPv6 addresses as thrift://[::1]:9083.";
 
 /// Characters of a metastore's name.
 const METASTORE_NAME_CHARS_MAX: usize = 64;
@@ -170,8 +173,9 @@ fn read_metastores(top: &TableReader<'_, '_>, folder: &Path) -> Result<Vec<Metas
             return Err(source.invalid(at("name"), "metastore.name", why));
         }
         for uri in &options.uris {
-            check_uri(uri)
-                .map_err(|why| source.invalid(at("uris"), "metastore.uris", format!("\"{uri}\" {why}")))?;
+            check_uri(uri).map_err(|why| {
+                source.invalid(at("uris"), "metastore.uris", format!("\"{uri}\": {why}")).with_fix(URI_FIX)
+            })?;
         }
         if options.follow == "polling" && options.pass_interval_ms == 0 {
             let why = "0 is not possible with follow = \"polling\": altered objects would never be seen";
@@ -198,26 +202,13 @@ fn check_metastore_name(name: &str) -> Result<(), String> {
     Err(format!("\"{name}\" is no name for a metastore: at most 64 letters, digits, - and _"))
 }
 
-/// `thrift://host:port`, with an IPv6 address in brackets.
-fn check_uri(uri: &str) -> Result<(), &'static str> {
+/// The client is who reads addresses; it only has no words for ZooKeeper yet.
+fn check_uri(uri: &str) -> Result<(), String> {
     if uri.starts_with("zookeeper://") {
-        return Err("needs ZooKeeper, which this build does not have yet");
+        return Err("it needs ZooKeeper, which this build does not have yet".to_owned());
     }
-    let Some(address) = uri.strip_prefix("thrift://") else {
-        return Err("must be written thrift://HOST:PORT");
-    };
-    let Some((host, port)) = address.rsplit_once(':') else {
-        return Err("has no port; write thrift://HOST:PORT");
-    };
-    if !port.parse::<u16>().is_ok_and(|port| port != 0) {
-        return Err("has no valid port; write thrift://HOST:PORT with a port from 1 to 65535");
-    }
-    let is_ip6 = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
-    let is_host = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
-    if is_ip6 || is_host { Ok(()) } else { Err("has no valid host; write thrift://HOST:PORT") }
+    let options = ClientOptions { uris: vec![uri.to_owned()], ..ClientOptions::default() };
+    Client::new("", options).map(|_| ()).map_err(|fault| fault.why)
 }
 
 /// Files must be readable now, not at the first connection.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use skep_catalog::limits::DISK_FREE_BYTES_MIN;
 use skep_catalog::mirror::MirrorOptions;
 use skep_catalog::store::StoreOptions;
+use skep_hms::ClientOptions;
+use skep_query::EngineOptions;
 
 use super::section::section;
 use super::value::Rule::{Any, OneOf, Optional, Required, Within};
@@ -46,11 +48,13 @@ section! {
     /// What SQL statements may use.
     struct SqlSection in "sql" {
         /// Memory that all running statements together may use, in bytes.
-        memory_pool_bytes: u64 = 1 << 30, Within(16 << 20..=1 << 44);
+        memory_pool_bytes: u64 = EngineOptions::default().memory_pool_bytes as u64, Within(16 << 20..=1 << 44);
+        /// Memory for rows that are kept ready between statements, in bytes.
+        cache_bytes: u64 = EngineOptions::default().cache_bytes as u64, Within(0..=1 << 44);
         /// Time after which a statement ends with SQL_TIMEOUT, in ms.
-        statement_timeout_ms: u64 = 60_000, Within(1..=DAY_MS);
+        statement_timeout_ms: u64 = EngineOptions::default().statement_timeout_ms, Within(1..=DAY_MS);
         /// Rows after which a result ends with SQL_TOO_MANY_ROWS.
-        result_rows_max: u64 = 1_000_000, Within(1..=1 << 40);
+        result_rows_max: u64 = EngineOptions::default().result_rows_max, Within(1..=1 << 40);
     }
 }
 
@@ -67,13 +71,13 @@ section! {
         /// User told to the metastore with set_ugi; without it none is told.
         user: Option<String> = None, Optional("\"skep\"");
         /// Time for one connection attempt, in ms.
-        connect_timeout_ms: u64 = 1_000, Within(10..=10 * 60_000);
+        connect_timeout_ms: u64 = ClientOptions::default().connect_timeout_ms, Within(10..=10 * 60_000);
         /// Time for one whole reply, in ms, however slowly it comes.
-        request_timeout_ms: u64 = 30_000, Within(10..=HOUR_MS);
+        request_timeout_ms: u64 = ClientOptions::default().request_timeout_ms, Within(10..=HOUR_MS);
         /// Time after which an unused connection is closed, in ms.
-        idle_timeout_ms: u64 = 60_000, Within(1_000..=DAY_MS);
+        idle_timeout_ms: u64 = ClientOptions::default().idle_timeout_ms, Within(1_000..=DAY_MS);
         /// Requests under way at once; fewer are used while the metastore is slow.
-        requests_in_flight_max: u64 = 8, Within(1..=256);
+        requests_in_flight_max: u64 = ClientOptions::default().requests_in_flight_max as u64, Within(1..=256);
         /// Requests begun per second; 0 is no limit.
         requests_per_second_max: u64 = 0, Within(0..=1_000_000);
         /// Framed transport (hive.metastore.thrift.framed.transport.enabled).

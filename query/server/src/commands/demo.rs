@@ -1,0 +1,167 @@
+//! `skep demo`: three sample metastores on loopback, mirrored by the same adapter as real ones
+//! into a catalog that is gone afterwards, and a prompt.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use skep_catalog::change::FollowState;
+use skep_catalog::fault::{Code, Fault};
+use skep_catalog::store::Catalog;
+use skep_query::spec::examples::EXAMPLES;
+use skep_sample::{Churn, SampleServer, ServerOptions, demo_metastores};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::runtime;
+use crate::config::options::{LogOptions, MetastoreOptions, RootOptions, SqlSection, StoreSection};
+use crate::config::{Config, MetastoreConfig};
+use crate::exit::Exit;
+use crate::follow::Followers;
+use crate::output::grouped;
+use crate::shell::{Ask, Shell};
+use crate::{logging, wire};
+
+/// Longest wait for the first mirror: a machine that is much slower than any is told so.
+const MIRROR_TIMEOUT: Duration = Duration::from_secs(120);
+/// Between changes that the sample metastores make by themselves at a prompt.
+const CHANGE_INTERVAL: Duration = Duration::from_secs(3);
+/// Tables that are changed.
+const CHANGED_TABLES: usize = 40;
+/// Examples that the banner shows.
+const SUGGESTIONS: usize = 5;
+
+/// Runs the command.
+pub fn run(ask: &Ask) -> Result<Exit, Fault> {
+    logging::start("error", "text");
+    let started = Instant::now();
+    let runtime = runtime()?;
+    let folder = tempfile::Builder::new()
+        .prefix("skep-demo-")
+        .tempdir()
+        .map_err(|error| Fault::new(Code::STORE_IO, "temporary folder", error.to_string()))?;
+    runtime.block_on(async { remove_when_terminated(folder.path()) })?;
+
+    // Their data takes a moment to make: all at once.
+    let servers = std::thread::scope(|scope| {
+        let starting: Vec<_> = demo_metastores()
+            .into_iter()
+            .map(|spec| scope.spawn(move || SampleServer::start(&spec, ServerOptions::default())))
+            .collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, Result<SampleServer, Fault>>| {
+            thread.join().unwrap_or_else(|_| Err(Fault::internal("sample metastore", "its start panicked")))
+        };
+        starting.into_iter().map(join).collect::<Result<Vec<_>, _>>()
+    })?;
+    let servers: Arc<[SampleServer]> = servers.into();
+    let config = config(folder.path(), &servers);
+    let catalog = wire::open_catalog(&config)?;
+    let engine = wire::engine(&catalog, &config, "demo")?;
+    let followers = runtime.block_on(async {
+        let mut followers = Followers::new(Arc::clone(&catalog));
+        followers.set(&config.metastores).await?;
+        wait_until_mirrored(&catalog, &followers).await?;
+        Ok::<_, Fault>(followers)
+    })?;
+    if ask.is_interactive() {
+        runtime.spawn(keep_changing(Arc::clone(&servers)));
+    }
+    let banner = banner(&catalog, started.elapsed());
+    let exit = Shell::new(engine, ask.output).run(&runtime, ask, &banner);
+    runtime.block_on(followers.stop());
+    runtime.shutdown_background();
+    Ok(exit)
+}
+
+/// A config as a user would write it, with shorter pauses.
+fn config(folder: &Path, servers: &[SampleServer]) -> Config {
+    let metastores = servers.iter().map(|server| MetastoreConfig {
+        options: MetastoreOptions {
+            name: server.name().to_owned(),
+            uris: vec![server.uri()],
+            events_interval_ms: 200,
+            poll_interval_ms: 1_000,
+            ..MetastoreOptions::default()
+        },
+        tls: None,
+    });
+    Config {
+        file: folder.join("skep.toml"),
+        root: RootOptions { data_dir: folder.join("skep-data") },
+        log: LogOptions::default(),
+        store: StoreSection { disk_free_bytes_min: 64 << 20, ..StoreSection::default() },
+        sql: SqlSection::default(),
+        metastores: metastores.collect(),
+    }
+}
+
+async fn wait_until_mirrored(catalog: &Catalog, followers: &Followers) -> Result<(), Fault> {
+    let deadline = Instant::now() + MIRROR_TIMEOUT;
+    for (name, follower) in followers.running() {
+        loop {
+            let status = catalog.status(follower.id);
+            match (status.state, status.error) {
+                (FollowState::Following, _) => break,
+                (FollowState::Error, Some((fault, _))) => return Err(fault),
+                _ if deadline < Instant::now() => {
+                    let why = format!("it took longer than {} s", MIRROR_TIMEOUT.as_secs());
+                    return Err(Fault::new(
+                        Code::METASTORE_SLOW,
+                        format!("mirroring sample metastore {name}"),
+                        why,
+                    ));
+                }
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Life in the metastores, so that `sync.events` has something to show.
+async fn keep_changing(servers: Arc<[SampleServer]>) {
+    let mut churns: Vec<Churn> = servers
+        .iter()
+        .map(|server| server.with(|metastore| Churn::new(metastore, 1, CHANGED_TABLES)))
+        .collect();
+    loop {
+        for (server, churn) in servers.iter().zip(&mut churns) {
+            server.with(|metastore| churn.run(metastore, 1));
+            tokio::time::sleep(CHANGE_INTERVAL).await;
+        }
+    }
+}
+
+/// The folder goes away too when the demo is ended by a signal.
+fn remove_when_terminated(folder: &Path) -> Result<(), Fault> {
+    let folder = folder.to_owned();
+    let mut terminate = signal(SignalKind::terminate())
+        .map_err(|error| Fault::internal("listening to signals", error.to_string()))?;
+    tokio::spawn(async move {
+        terminate.recv().await;
+        // Best effort: the folder is in the system's temporary folder.
+        let _ = std::fs::remove_dir_all(&folder);
+        std::process::exit(i32::from(Exit::Failed.code()));
+    });
+    Ok(())
+}
+
+fn banner(catalog: &Catalog, elapsed: Duration) -> String {
+    let snapshot = catalog.snapshot();
+    let databases = || snapshot.metastores.iter().flat_map(|metastore| metastore.databases());
+    let tables: usize = databases().map(|database| database.tables.len()).sum();
+    let partitions: u64 = databases().map(|database| database.totals.partition_count).sum();
+    let mut text = format!(
+        "skep {}: {} sample metastores, {} databases, {} tables, {} partitions, mirrored in {:.1} s\n\n",
+        env!("CARGO_PKG_VERSION"),
+        snapshot.metastores.len(),
+        grouped(databases().count() as u64),
+        grouped(tables as u64),
+        grouped(partitions),
+        elapsed.as_secs_f64()
+    );
+    for (index, example) in EXAMPLES.iter().take(SUGGESTIONS).enumerate() {
+        text.push_str(&format!("  \\e {}  {}\n", index + 1, example.question));
+    }
+    text.push_str("\n  \\examples lists more, \\? helps, \\q leaves\n\n");
+    text
+}

@@ -1,0 +1,162 @@
+//! `skep serve`: follows the metastores until it is told to end.
+//!
+//! SIGTERM and SIGINT end it, SIGHUP reads the config again: metastores and log level change at
+//! once, everything else is named as needing a restart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use skep_catalog::change::FollowState;
+use skep_catalog::fault::Fault;
+use skep_catalog::store::Catalog;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::runtime;
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::follow::Followers;
+use crate::logging::LevelHandle;
+use crate::{logging, wire};
+
+/// Time for the last write to the disk at the end; what is not written by then is read again.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(800);
+/// Between looks at what the followers do.
+const STATES_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Runs the command.
+pub fn run(config: Config) -> Result<Exit, Fault> {
+    let level = logging::start(&config.log.level, &config.log.format);
+    let runtime = runtime()?;
+    let exit = runtime.block_on(serve(config, level));
+    // What still hangs is not waited for: the process ends.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
+    let mut hangup = listen(SignalKind::hangup())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+
+    let opening = config.clone();
+    let open = tokio::task::spawn_blocking(move || wire::open_catalog(&opening));
+    let catalog = tokio::select! {
+        opened = open => opened.map_err(|error| Fault::internal("opening the store", error.to_string()))??,
+        _ = terminate.recv() => return Ok(Exit::Done),
+        _ = interrupt.recv() => return Ok(Exit::Done),
+    };
+    let mut followers = Followers::new(Arc::clone(&catalog));
+    followers.set(&config.metastores).await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        metastores = config.metastores.len(),
+        store = %config.root.data_dir.display(),
+        "serving, no door is configured: the metastores are followed"
+    );
+    let mut states = States::default();
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&mut config, &mut followers, &level).await,
+            () = tokio::time::sleep(STATES_INTERVAL) => states.log_changes(&catalog, &followers),
+        }
+    }
+    tracing::info!("ending");
+    followers.stop().await;
+    close(catalog).await;
+    tracing::info!("ended");
+    Ok(Exit::Done)
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Fault> {
+    signal(kind).map_err(|error| Fault::internal("listening to signals", error.to_string()))
+}
+
+/// Writes and lets go of the store, on a thread of its own: sled can hang when the disk is full.
+async fn close(catalog: Arc<Catalog>) {
+    let closing = tokio::task::spawn_blocking(move || {
+        let flushed = catalog.flush();
+        drop(catalog);
+        flushed
+    });
+    match tokio::time::timeout(FLUSH_TIMEOUT, closing).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(fault))) => tracing::warn!(%fault, "store not written to the end"),
+        Ok(Err(error)) => tracing::error!(%error, "closing the store ended"),
+        Err(_) => tracing::warn!("store not written in time, its newest part is read again"),
+    }
+}
+
+/// Applies what changed in the file. A file that is wrong changes nothing.
+async fn reload(config: &mut Config, followers: &mut Followers, level: &LevelHandle) {
+    let mut new = match Config::load(&config.file) {
+        Ok(new) => new,
+        Err(fault) => {
+            tracing::error!(%fault, "config not read again, the old one stays in effect");
+            return;
+        }
+    };
+    for key in needing_restart(config, &new) {
+        tracing::warn!(option = %key, "changed in the config, needs a restart");
+    }
+    match followers.set(&new.metastores).await {
+        Ok(reloaded) => tracing::info!(
+            added = %reloaded.added.join(" "),
+            changed = %reloaded.changed.join(" "),
+            removed = %reloaded.removed.join(" "),
+            "config read again"
+        ),
+        Err(fault) => {
+            tracing::error!(%fault, "metastores of the config not applied");
+            new.metastores.clone_from(&config.metastores);
+        }
+    }
+    if config.log.level != new.log.level {
+        level.set(&new.log.level);
+    }
+    // What needs a restart stays as it is, so that the next SIGHUP names it again.
+    config.log.level = new.log.level;
+    config.metastores = new.metastores;
+}
+
+/// Keys that differ and cannot be changed while skep runs.
+pub fn needing_restart(old: &Config, new: &Config) -> Vec<String> {
+    let fixed = |config: &Config| -> Vec<_> {
+        let settings = config.settings().into_iter();
+        settings
+            .filter(|setting| setting.key != "log.level" && !setting.key.starts_with("metastore."))
+            .collect()
+    };
+    fixed(old)
+        .into_iter()
+        .zip(fixed(new))
+        .filter(|(old, new)| old.value != new.value)
+        .map(|(old, _)| old.key)
+        .collect()
+}
+
+/// What each follower was last seen doing. Failures are logged by the mirror, where they are
+/// handled.
+#[derive(Default)]
+struct States(std::collections::BTreeMap<String, FollowState>);
+
+impl States {
+    fn log_changes(&mut self, catalog: &Catalog, followers: &Followers) {
+        for (name, follower) in followers.running() {
+            let status = catalog.status(follower.id);
+            if self.0.insert(name.clone(), status.state) == Some(status.state) {
+                continue;
+            }
+            match status.state {
+                FollowState::Pending | FollowState::Error | FollowState::Paused => {}
+                FollowState::Mirroring => tracing::info!(metastore = %name, "mirroring"),
+                FollowState::Repairing => tracing::info!(metastore = %name, "reading everything again"),
+                FollowState::Following => {
+                    tracing::info!(metastore = %name, mode = ?status.mode, "mirrored, following");
+                }
+            }
+        }
+        self.0.retain(|name, _| followers.running().contains_key(name));
+    }
+}

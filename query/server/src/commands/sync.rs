@@ -1,0 +1,190 @@
+//! `skep sync`: one full mirror of every metastore, all at once.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use skep_catalog::fault::Fault;
+use skep_catalog::mirror::{Mirror, PassReport, Progress};
+use skep_hms::HmsSource;
+
+use super::runtime;
+use crate::config::Config;
+use crate::exit::{Exit, report};
+use crate::output::grouped;
+use crate::{logging, wire};
+
+const SHOW_INTERVAL: Duration = Duration::from_millis(200);
+/// Without a terminal a line now and then is enough.
+const SHOW_LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Runs the command: `Failed` when any metastore could not be mirrored wholly; what could be is
+/// kept.
+pub fn run(config: &Config) -> Result<Exit, Fault> {
+    logging::start("error", &config.log.format);
+    let runtime = runtime()?;
+    let catalog = wire::open_catalog(config)?;
+    let sources: Vec<Arc<HmsSource>> =
+        config.metastores.iter().map(wire::source).collect::<Result<_, _>>()?;
+    let ids = wire::declare(&catalog, &config.metastores)?;
+    let display = Display::new();
+    let exit = runtime.block_on(async {
+        let runs = config.metastores.iter().zip(ids).zip(&sources).map(|((metastore, id), source)| {
+            source.client().give_up_after_deadline(true);
+            let mirror = wire::mirror(&catalog, metastore, id, source);
+            let line = display.line(&metastore.options.name);
+            let catalog = Arc::clone(&catalog);
+            async move {
+                let started = Instant::now();
+                let outcome = sync_one(&mirror, &line).await;
+                catalog.set_endpoints(id, source.client().endpoints());
+                line.end();
+                tell(&metastore.options.name, outcome, started.elapsed())
+            }
+        });
+        let all_whole = futures::future::join_all(runs).await.into_iter().all(|is_whole| is_whole);
+        if all_whole { Exit::Done } else { Exit::Failed }
+    });
+    catalog.flush()?;
+    runtime.shutdown_background();
+    Ok(exit)
+}
+
+async fn sync_one(mirror: &Mirror, line: &Line) -> Result<PassReport, Fault> {
+    let run = mirror.sync_once();
+    tokio::pin!(run);
+    loop {
+        tokio::select! {
+            outcome = &mut run => return outcome,
+            () = tokio::time::sleep(line.interval) => line.show(&mirror.progress),
+        }
+    }
+}
+
+/// Prints what a metastore's run came to; says whether it is mirrored wholly.
+fn tell(name: &str, outcome: Result<PassReport, Fault>, elapsed: Duration) -> bool {
+    match outcome {
+        Ok(pass) => {
+            println!(
+                "{name}: {} objects read, {} new or different, in {:.1} s",
+                grouped(pass.objects_read),
+                grouped(pass.objects_changed),
+                elapsed.as_secs_f64()
+            );
+            for line in &pass.missing {
+                println!("{name}: missing: {line}");
+            }
+            if pass.objects_failed != 0 {
+                println!(
+                    "{name}: {} objects could not be read; sync.errors names each",
+                    grouped(pass.objects_failed)
+                );
+            }
+            pass.missing.is_empty() && pass.objects_failed == 0
+        }
+        Err(fault) => {
+            println!("{name}: not mirrored: {}", fault.message());
+            report(&fault);
+            false
+        }
+    }
+}
+
+/// Progress on standard error.
+struct Display {
+    bars: Option<MultiProgress>,
+}
+
+impl Display {
+    fn new() -> Self {
+        Self { bars: std::io::stderr().is_terminal().then(MultiProgress::new) }
+    }
+
+    fn line(&self, name: &str) -> Line {
+        let bar = self.bars.as_ref().map(|bars| {
+            let bar = bars.add(ProgressBar::new(0));
+            // The template is a constant: that it parses is seen at the first run.
+            if let Ok(style) = ProgressStyle::with_template("{prefix:12} {bar:24} {msg}") {
+                bar.set_style(style);
+            }
+            bar.with_prefix(name.to_owned())
+        });
+        let interval = if bar.is_some() { SHOW_INTERVAL } else { SHOW_LINE_INTERVAL };
+        Line { name: name.to_owned(), bar, interval, started: Instant::now() }
+    }
+}
+
+/// The progress of one metastore.
+struct Line {
+    name: String,
+    bar: Option<ProgressBar>,
+    interval: Duration,
+    started: Instant,
+}
+
+impl Line {
+    fn show(&self, progress: &Progress) {
+        let load = |(found, read): &(AtomicU64, AtomicU64)| {
+            (found.load(Ordering::Relaxed), read.load(Ordering::Relaxed))
+        };
+        let counts = [load(&progress.databases), load(&progress.tables), load(&progress.partitions)];
+        let text = progress_text(counts, progress.failed.load(Ordering::Relaxed), self.started.elapsed());
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(counts.iter().map(|(found, _)| found).sum());
+                bar.set_position(counts.iter().map(|(_, read)| read).sum());
+                bar.set_message(text);
+            }
+            None => eprintln!("{}: {text}", self.name),
+        }
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Objects read of those found so far, the rate, and the time that the rest takes at this rate
+/// (more objects are found while databases are read, so it is a lower bound until then).
+fn progress_text(counts: [(u64, u64); 3], failed: u64, elapsed: Duration) -> String {
+    let [databases, tables, partitions] = counts;
+    let found: u64 = counts.iter().map(|(found, _)| found).sum();
+    let read: u64 = counts.iter().map(|(_, read)| read).sum();
+    let rate = read as f64 / elapsed.as_secs_f64().max(0.001);
+    let mut text = String::new();
+    for ((found, read), name) in [(databases, "databases"), (tables, "tables"), (partitions, "partitions")] {
+        text.push_str(&format!("{} of {} {name}, ", grouped(read), grouped(found)));
+    }
+    text.push_str(&format!("{} objects/s", grouped(rate as u64)));
+    if 0.0 < rate && read < found {
+        let sign = if databases.1 < databases.0 { "at least " } else { "" };
+        text.push_str(&format!(", {sign}{:.0} s to go", ((found - read) as f64 / rate).ceil()));
+    }
+    if failed != 0 {
+        text.push_str(&format!(", {} failed", grouped(failed)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_tells_counts_rate_and_time_to_go() {
+        let counts = [(10, 5), (1_000, 500), (100_000, 1_495)];
+        assert_eq!(
+            progress_text(counts, 2, Duration::from_secs(2)),
+            "5 of 10 databases, 500 of 1,000 tables, 1,495 of 100,000 partitions, 1,000 objects/s, \
+             at least 100 s to go, 2 failed"
+        );
+        assert_eq!(
+            progress_text([(1, 1), (2, 2), (0, 0)], 0, Duration::from_secs(1)),
+            "1 of 1 databases, 2 of 2 tables, 0 of 0 partitions, 3 objects/s"
+        );
+    }
+}

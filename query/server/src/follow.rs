@@ -1,0 +1,193 @@
+//! The followers of all metastores, and the upkeep of the store beside them: what `serve` and
+//! `demo` run.
+//!
+//! Invariant: one follower per metastore of the catalog, none for a metastore that is not
+//! declared.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use skep_catalog::change::FollowState;
+use skep_catalog::fault::Fault;
+use skep_catalog::mirror::{Mirror, Progress};
+use skep_catalog::model::MetastoreId;
+use skep_catalog::store::Catalog;
+use skep_hms::HmsSource;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::MetastoreConfig;
+use crate::wire;
+
+/// Between looks at the endpoints.
+const ENDPOINTS_INTERVAL: Duration = Duration::from_millis(500);
+/// Between looks for deltas that are worth merging.
+const MERGE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Before a mirror that panicked begins again.
+const RESTART_PAUSE: Duration = Duration::from_secs(60);
+
+/// A metastore that is followed.
+pub struct Follower {
+    /// Number in the catalog.
+    pub id: MetastoreId,
+    /// How far its mirror is.
+    pub progress: Arc<Progress>,
+    config: MetastoreConfig,
+    stop: watch::Sender<bool>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+/// All that are followed, by name.
+pub struct Followers {
+    catalog: Arc<Catalog>,
+    running: BTreeMap<String, Follower>,
+    upkeep: JoinHandle<()>,
+}
+
+/// What a new set of metastores came to, by name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// New ones.
+    pub added: Vec<String>,
+    /// Those with other options.
+    pub changed: Vec<String>,
+    /// Those that are gone.
+    pub removed: Vec<String>,
+}
+
+impl Followers {
+    /// No metastore yet; the upkeep of the store begins.
+    pub fn new(catalog: Arc<Catalog>) -> Self {
+        let upkeep = tokio::spawn(keep_up(Arc::clone(&catalog)));
+        Self { catalog, running: BTreeMap::new(), upkeep }
+    }
+
+    /// Those that are followed, by name.
+    pub fn running(&self) -> &BTreeMap<String, Follower> {
+        &self.running
+    }
+
+    /// Makes `metastores` what is followed: removed ones are forgotten with all they hold, changed
+    /// ones begin anew with what is mirrored, unchanged ones go on undisturbed.
+    ///
+    /// Errors: `CONFIG_*` for certificates (nothing is changed then), `STORE_*`.
+    pub async fn set(&mut self, metastores: &[MetastoreConfig]) -> Result<Reloaded, Fault> {
+        let mut reloaded = Reloaded::default();
+        let mut sources = BTreeMap::new();
+        for metastore in metastores {
+            let name = &metastore.options.name;
+            match self.running.get(name) {
+                Some(follower) if follower.config == *metastore => continue,
+                Some(_) => reloaded.changed.push(name.clone()),
+                None => reloaded.added.push(name.clone()),
+            }
+            sources.insert(name.clone(), wire::source(metastore)?);
+        }
+        let is_declared = |name: &String| metastores.iter().any(|metastore| metastore.options.name == *name);
+        reloaded.removed = self.running.keys().filter(|name| !is_declared(name)).cloned().collect();
+
+        let ending: Vec<Follower> = reloaded
+            .changed
+            .iter()
+            .chain(&reloaded.removed)
+            .filter_map(|name| self.running.remove(name))
+            .collect();
+        stop_all(ending).await;
+        let catalog = Arc::clone(&self.catalog);
+        let declared = metastores.to_vec();
+        let ids = tokio::task::spawn_blocking(move || wire::declare(&catalog, &declared))
+            .await
+            .map_err(|error| Fault::internal("declaring the metastores", error.to_string()))??;
+        for (metastore, id) in metastores.iter().zip(ids) {
+            let name = &metastore.options.name;
+            if let Some(source) = sources.remove(name) {
+                self.running.insert(name.clone(), self.start(metastore, id, source));
+            }
+        }
+        Ok(reloaded)
+    }
+
+    fn start(&self, metastore: &MetastoreConfig, id: MetastoreId, source: Arc<HmsSource>) -> Follower {
+        let mirror = wire::mirror(&self.catalog, metastore, id, &source);
+        let progress = Arc::clone(&mirror.progress);
+        let (stop, stopped) = watch::channel(false);
+        let show = show_endpoints(Arc::clone(&self.catalog), id, source, stopped.clone());
+        let tasks = [tokio::spawn(run(mirror, stopped)), tokio::spawn(show)];
+        Follower { id, progress, config: metastore.clone(), stop, tasks }
+    }
+
+    /// Ends all followers, within a second.
+    pub async fn stop(self) {
+        self.upkeep.abort();
+        stop_all(self.running.into_values().collect()).await;
+    }
+}
+
+/// A follower that does not end by itself is cut off: what it had under way is read again.
+async fn stop_all(followers: Vec<Follower>) {
+    for follower in &followers {
+        // A follower that is gone needs no telling.
+        let _ = follower.stop.send(true);
+    }
+    for mut task in followers.into_iter().flat_map(|follower| follower.tasks) {
+        if tokio::time::timeout(Duration::from_millis(800), &mut task).await.is_err() {
+            task.abort();
+        }
+    }
+}
+
+/// Runs a mirror; a bug that ends it is told in its status, and it begins again.
+async fn run(mirror: Mirror, stopped: watch::Receiver<bool>) {
+    loop {
+        let work = AssertUnwindSafe(mirror.run(stopped.clone())).catch_unwind();
+        if work.await.is_ok() {
+            return;
+        }
+        let fault = Fault::internal("mirror", "it panicked; it begins again in a minute");
+        tracing::error!(metastore = %mirror.metastore, %fault, "mirror failed");
+        let now = mirror.catalog.clock().now_micros();
+        mirror.catalog.update_status(mirror.metastore, |status| {
+            status.state = FollowState::Error;
+            status.error = Some((fault, now));
+        });
+        let mut stop = stopped.clone();
+        tokio::select! {
+            _ = stop.wait_for(|is_stopped| *is_stopped) => return,
+            () = tokio::time::sleep(RESTART_PAUSE) => {}
+        }
+    }
+}
+
+/// Keeps `federation.endpoints` fresh.
+async fn show_endpoints(
+    catalog: Arc<Catalog>,
+    id: MetastoreId,
+    source: Arc<HmsSource>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        catalog.set_endpoints(id, source.client().endpoints());
+        tokio::select! {
+            _ = stopped.wait_for(|is_stopped| *is_stopped) => return,
+            () = tokio::time::sleep(ENDPOINTS_INTERVAL) => {}
+        }
+    }
+}
+
+/// Merges deltas into segments, beside the followers.
+async fn keep_up(catalog: Arc<Catalog>) {
+    loop {
+        tokio::time::sleep(MERGE_INTERVAL).await;
+        let catalog = Arc::clone(&catalog);
+        match tokio::task::spawn_blocking(move || catalog.merge()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(merged)) => tracing::debug!(merged, "merged deltas into segments"),
+            Ok(Err(fault)) => tracing::warn!(%fault, "deltas not merged"),
+            Err(error) => tracing::error!(%error, "merging deltas ended"),
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! The SQL shell, over an engine in this process: `-c`, `-f`, standard input, or a prompt.
+//!
+//! Standard output carries results only; everything else goes to standard error.
+
+mod complete;
+mod meta;
+mod prompt;
+mod split;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
+use skep_catalog::fault::{Code, Fault};
+use skep_query::Engine;
+use skep_query::spec::examples::EXAMPLES;
+use skep_query::spec::{SCHEMAS, TABLES};
+
+use crate::exit::{Exit, report};
+use crate::output::{Format, Printer, TableStyle, grouped};
+use meta::Meta;
+
+/// Rows of a table on a terminal.
+const TERMINAL_ROWS_MAX: usize = 200;
+/// Bytes of a file of statements: many statements, each bounded by the engine.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+const METASTORES: &str = "SELECT metastore_name, hive_version, state, database_count, table_count, \
+     partition_count, lag_ms, error_message FROM federation.metastores ORDER BY metastore_name";
+
+/// What is asked.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Ask {
+    /// Run these statements and exit.
+    #[arg(short = 'c', long = "command", value_name = "SQL", conflicts_with = "file")]
+    pub command: Option<String>,
+    /// Run the statements of this file (- is standard input) and exit.
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How results are printed.
+    #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+impl Ask {
+    /// Whether there will be a prompt.
+    pub fn is_interactive(&self) -> bool {
+        self.command.is_none() && self.file.is_none() && std::io::stdin().is_terminal()
+    }
+
+    /// The statements to run, when there is no prompt.
+    fn script(&self) -> Result<Option<String>, Fault> {
+        if let Some(command) = &self.command {
+            return Ok(Some(command.clone()));
+        }
+        match &self.file {
+            Some(file) if file.as_os_str() != "-" => {
+                let unreadable = |error: std::io::Error| {
+                    Fault::new(Code::SQL_FAILED, format!("file {}", file.display()), error.to_string())
+                        .with_fix("Check path and permissions.")
+                };
+                read_bounded(std::fs::File::open(file).map_err(unreadable)?).map(Some)
+            }
+            Some(_) => read_bounded(std::io::stdin()).map(Some),
+            None if !std::io::stdin().is_terminal() => read_bounded(std::io::stdin()).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+fn read_bounded(from: impl std::io::Read) -> Result<String, Fault> {
+    let failed = |why: String| Fault::new(Code::SQL_FAILED, "statements cannot be read", why);
+    let mut text = String::new();
+    let mut from = from.take(FILE_BYTES_MAX + 1);
+    std::io::Read::read_to_string(&mut from, &mut text).map_err(|error| failed(error.to_string()))?;
+    if FILE_BYTES_MAX < text.len() as u64 {
+        return Err(failed(format!("they are longer than {} bytes", grouped(FILE_BYTES_MAX))));
+    }
+    Ok(text)
+}
+
+/// Whether the shell goes on after a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    Quit,
+}
+
+/// A shell.
+pub struct Shell {
+    engine: Arc<Engine>,
+    format: Format,
+    is_expanded: bool,
+    shows_timing: bool,
+}
+
+impl Shell {
+    /// A shell over `engine`.
+    pub fn new(engine: Arc<Engine>, format: Option<Format>) -> Self {
+        let shows_timing = std::io::stderr().is_terminal();
+        Self { engine, format: format.unwrap_or(Format::Table), is_expanded: false, shows_timing }
+    }
+
+    /// Runs what `ask` names: `-c`, `-f`, standard input, or a prompt after `banner`.
+    ///
+    /// Blocks; statements run on `runtime`. Without a prompt the first fault ends it.
+    pub fn run(mut self, runtime: &tokio::runtime::Runtime, ask: &Ask, banner: &str) -> Exit {
+        match ask.script() {
+            Err(fault) => {
+                report(&fault);
+                Exit::of(&fault)
+            }
+            Ok(Some(text)) => self.run_script(runtime, &text),
+            Ok(None) => {
+                eprint!("{banner}");
+                self.prompt(runtime)
+            }
+        }
+    }
+
+    fn run_script(&mut self, runtime: &tokio::runtime::Runtime, text: &str) -> Exit {
+        let split = split::split(text);
+        let rest = Some(split.rest).filter(|rest| !rest.is_empty());
+        for statement in split.statements.into_iter().chain(rest) {
+            match runtime.block_on(self.run_one(statement)) {
+                Ok(Next::GoOn) => {}
+                Ok(Next::Quit) => break,
+                Err(fault) => {
+                    report(&fault);
+                    return Exit::of(&fault);
+                }
+            }
+        }
+        Exit::Done
+    }
+
+    /// Runs one statement or shell command. Ctrl-C cancels it.
+    async fn run_one(&mut self, text: &str) -> Result<Next, Fault> {
+        if text.starts_with('\\') {
+            let wrong =
+                |why| Fault::new(Code::SQL_INVALID, "shell command", why).with_fix("\\? lists the commands.");
+            return self.run_meta(Meta::parse(text).map_err(wrong)?).await;
+        }
+        tokio::select! {
+            result = self.run_sql(text) => result?,
+            _ = tokio::signal::ctrl_c() => {
+                return Err(Fault::new(Code::SQL_CANCELLED, "statement ended", "Ctrl-C was pressed"));
+            }
+        }
+        Ok(Next::GoOn)
+    }
+
+    async fn run_sql(&self, sql: &str) -> Result<(), Fault> {
+        let started = Instant::now();
+        let mut result = self.engine.query(sql).await?;
+        let mut out = std::io::BufWriter::new(std::io::stdout());
+        let mut printer = Printer::new(self.format, self.style(), &result.schema, &mut out)?;
+        while let Some(batch) = result.next().await {
+            printer.batch(&batch?)?;
+        }
+        let (rows, left_out) = printer.end()?;
+        self.note(rows, left_out, Some(started));
+        Ok(())
+    }
+
+    async fn run_meta(&mut self, command: Meta) -> Result<Next, Fault> {
+        match command {
+            Meta::Quit => return Ok(Next::Quit),
+            Meta::Help => eprint!("{}", meta::HELP),
+            Meta::Timing => {
+                self.shows_timing = !self.shows_timing;
+                eprintln!("timing is {}", if self.shows_timing { "on" } else { "off" });
+            }
+            Meta::Expanded => {
+                self.is_expanded = !self.is_expanded;
+                eprintln!("each row as lines of its own is {}", if self.is_expanded { "on" } else { "off" });
+            }
+            Meta::Output(format) => {
+                self.format = format;
+                eprintln!("output is {}", format.as_str());
+            }
+            Meta::Examples => {
+                for (index, example) in EXAMPLES.iter().enumerate() {
+                    eprintln!("{:>3}  {}\n     {};", index + 1, example.question, example.statement);
+                }
+            }
+            Meta::Example(number) => {
+                let example = number.checked_sub(1).and_then(|index| EXAMPLES.get(index));
+                let Some(example) = example else {
+                    let why = format!("there is no example {number}, only 1 to {}", EXAMPLES.len());
+                    return Err(Fault::new(Code::SQL_INVALID, "shell command", why)
+                        .with_fix("\\examples lists them."));
+                };
+                eprintln!("-- {}\n{};", example.question, example.statement);
+                self.run_sql(example.statement).await?;
+            }
+            Meta::Metastores => self.run_sql(METASTORES).await?,
+            Meta::Schemas => self.show(&[
+                ("schema_name", texts(SCHEMAS.iter().map(|schema| schema.name))),
+                ("comment", texts(SCHEMAS.iter().map(|schema| schema.comment))),
+            ])?,
+            Meta::Tables(schema) => {
+                let tables =
+                    || TABLES.iter().filter(|table| schema.as_deref().is_none_or(|s| s == table.schema));
+                self.show(&[
+                    ("table_name", texts(tables().map(|table| table.full_name()))),
+                    (
+                        "kind",
+                        texts(tables().map(|table| if table.view.is_some() { "view" } else { "table" })),
+                    ),
+                    ("comment", texts(tables().map(|table| table.comment))),
+                ])?;
+            }
+            Meta::Columns(table) => {
+                let table = self.engine.describe(&table)?;
+                let columns = || table.columns.iter();
+                eprintln!("{}: {}", table.full_name(), table.comment);
+                let positions: Int64Array = (1..).take(table.columns.len()).map(Some).collect();
+                let keys: BooleanArray = columns().map(|column| Some(column.is_key)).collect();
+                self.show(&[
+                    ("n", Arc::new(positions)),
+                    ("column_name", texts(columns().map(|column| column.name))),
+                    ("data_type", texts(columns().map(|column| column.kind.sql_name()))),
+                    ("is_key", Arc::new(keys)),
+                    ("comment", texts(columns().map(|column| column.comment))),
+                ])?;
+            }
+        }
+        Ok(Next::GoOn)
+    }
+
+    /// Prints columns that are there already.
+    fn show(&self, columns: &[(&str, ArrayRef)]) -> Result<(), Fault> {
+        let batch =
+            RecordBatch::try_from_iter(columns.iter().map(|(name, values)| (*name, Arc::clone(values))))
+                .map_err(|error| Fault::internal("shell command", error.to_string()))?;
+        let mut out = std::io::stdout().lock();
+        let mut printer = Printer::new(self.format, self.style(), &batch.schema(), &mut out)?;
+        printer.batch(&batch)?;
+        let (rows, left_out) = printer.end()?;
+        self.note(rows, left_out, None);
+        Ok(())
+    }
+
+    fn style(&self) -> TableStyle {
+        let is_expanded = self.is_expanded;
+        if !std::io::stdout().is_terminal() {
+            return TableStyle { is_expanded, ..TableStyle::PLAIN };
+        }
+        let width = comfy_table::Table::new().width().map(usize::from);
+        TableStyle { rows_max: TERMINAL_ROWS_MAX, width, is_expanded }
+    }
+
+    fn note(&self, rows: u64, left_out: Option<String>, started: Option<Instant>) {
+        // What is left out is always said; counts and times on request.
+        let mut parts = Vec::new();
+        if self.shows_timing {
+            parts.push(format!("{} {}", grouped(rows), if rows == 1 { "row" } else { "rows" }));
+            parts.extend(started.map(|started| format!("{:.1} ms", started.elapsed().as_secs_f64() * 1e3)));
+        }
+        parts.extend(left_out);
+        if !parts.is_empty() {
+            // A closed standard error is nobody's loss.
+            let _ = writeln!(std::io::stderr(), "({})", parts.join(", "));
+        }
+    }
+}
+
+fn texts(values: impl Iterator<Item = impl Into<String>>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values.map(Into::<String>::into)))
+}
