@@ -1,6 +1,7 @@
 //! The notification log: what changed, in order, rendered when it is asked for.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use skep_catalog::model::TableName;
@@ -14,6 +15,18 @@ pub(crate) struct TableImage {
     /// Fields of the struct but name, database and catalog.
     pub(crate) fields: Bytes,
     pub(crate) keys: Vec<String>,
+    pub(crate) shown: Shown,
+}
+
+/// What messages show of a table, rendered once for all events between two of its changes.
+pub(crate) type Shown = Arc<OnceLock<ShownTable>>;
+
+/// See [`Shown`].
+#[derive(Debug)]
+pub(crate) struct ShownTable {
+    pub(crate) table_type: String,
+    /// The struct as TJSON.
+    pub(crate) json: String,
 }
 
 /// What happened.

@@ -12,10 +12,10 @@ use skep_catalog::model::partition_name;
 use skep_hms::thrift::{Writer, to_tjson};
 
 use crate::generation::Generation;
-use crate::log::{Happening, LogEntry, TableImage};
+use crate::log::{Happening, LogEntry, ShownTable, TableImage};
 use crate::metastore::Metastore;
 use crate::partitions::{Entry, Kept};
-use crate::raw::{RawStruct, with_stop};
+use crate::raw::RawStruct;
 
 /// The message of an entry, as text in the generation's format.
 pub(crate) fn render(metastore: &Metastore, entry: &LogEntry) -> String {
@@ -83,8 +83,8 @@ impl Renderer<'_> {
             Happening::AlterTable { before, after } => {
                 // The message names the table as it was; the row names it as it is.
                 self.table(before, false);
-                self.put("tableObjBeforeJson", self.table_json(before));
-                self.put("tableObjAfterJson", self.table_json(after));
+                self.put("tableObjBeforeJson", self.shown(before).json.as_str());
+                self.put("tableObjAfterJson", self.shown(after).json.as_str());
                 if has_3 {
                     self.put("isTruncateOp", "false");
                 }
@@ -140,18 +140,21 @@ impl Renderer<'_> {
         self.put("db", image.name.database.database.as_str());
         self.put("table", image.name.table.as_str());
         if self.generation >= Generation::V3_1 {
-            let raw = RawStruct::parse(&with_stop(&image.fields)).unwrap_or_default();
-            self.put("tableType", raw.text(12));
+            self.put("tableType", self.shown(image).table_type.as_str());
         }
         if has_object {
-            self.put("tableObjJson", self.table_json(image));
+            self.put("tableObjJson", self.shown(image).json.as_str());
         }
     }
 
-    fn table_json(&self, image: &TableImage) -> String {
-        let mut w = Writer::new();
-        self.metastore.table_body(&mut w, &image.name, &image.fields);
-        tjson(&w.finish())
+    fn shown<'i>(&self, image: &'i TableImage) -> &'i ShownTable {
+        image.shown.get_or_init(|| {
+            let mut w = Writer::new();
+            self.metastore.table_body(&mut w, &image.name, &image.fields);
+            let body = w.finish();
+            let table_type = RawStruct::parse(&body).unwrap_or_default().text(12);
+            ShownTable { table_type, json: tjson(&body) }
+        })
     }
 
     fn partition_json(&self, image: &TableImage, partition: &Kept) -> String {

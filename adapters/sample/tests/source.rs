@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use skep_catalog::fault::Code;
 use skep_catalog::model::{ConstraintKind, DatabaseName};
 use skep_catalog::ports::{EventSubject, Source};
-use skep_hms::client::ClientOptions;
 use skep_hms::HmsSource;
+use skep_hms::client::ClientOptions;
 use skep_sample::{Churn, Content, Garbage, Generation, SampleServer, Trouble, TroubleRule};
 use wire::serve;
 
