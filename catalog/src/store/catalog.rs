@@ -38,7 +38,7 @@ pub struct Catalog {
     pub(super) current: ArcSwap<Snapshot>,
     pub(super) writer: Mutex<Writer>,
     clock: Arc<dyn Clock>,
-    books: Mutex<HashMap<MetastoreId, Book>>,
+    pub(super) books: Mutex<HashMap<MetastoreId, Book>>,
     volatile: Mutex<HashMap<MetastoreId, Volatile>>,
     open_ms: u64,
     /// Declared last, so that it is let go after sled.

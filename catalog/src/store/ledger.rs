@@ -132,10 +132,8 @@ impl Book {
             }
             Change::MarkDatabaseDone(run_id, name) => {
                 if self.done_databases.0 != *run_id {
-                    for name in &self.done_databases.1 {
-                        desk.remove(Record::DoneDatabase, database_number(name));
-                    }
-                    self.done_databases = (*run_id, BTreeSet::new());
+                    self.forget_done(desk);
+                    self.done_databases.0 = *run_id;
                 }
                 let payload = record::named_numbers(name, *run_id, 0);
                 desk.put(Record::DoneDatabase, database_number(name), &payload);
@@ -170,6 +168,13 @@ impl Book {
                 self.source_counts.insert(name.clone(), (*count, desk.now));
             }
             _ => {}
+        }
+    }
+
+    /// Forgets which databases a run has read: what it read of them may be lost.
+    pub fn forget_done(&mut self, desk: &mut Desk<'_>) {
+        for name in std::mem::take(&mut self.done_databases).1 {
+            desk.remove(Record::DoneDatabase, database_number(&name));
         }
     }
 

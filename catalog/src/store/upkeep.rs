@@ -7,6 +7,7 @@ use super::apply::Stage;
 use super::catalog::{Catalog, Writer, collections};
 use super::collection::{Address, Collection, Kind};
 use super::keys::{self, Record};
+use super::ledger::Desk;
 use super::record;
 use crate::fault::Fault;
 use crate::limits::DELTA_ITEMS_MAX;
@@ -84,6 +85,9 @@ impl Catalog {
         let mut stage = Stage::new();
         let mut metastores = self.current.load().metastores.clone();
         let generation = self.current.load().id + 1;
+        let mut counters = writer.counters;
+        let now = self.clock().now_micros();
+        let mut books = self.books.lock();
         let mut lost = HashSet::new();
         for address in damaged {
             let Some(view) = metastores.iter_mut().find(|view| view.id == address.metastore) else {
@@ -99,9 +103,13 @@ impl Catalog {
                 *collection = Collection::empty(address);
             });
             forget_what_is_lost(view, address, generation, &mut stage);
+            // A first mirror that was interrupted has to read again what it had read.
+            if let Some(book) = books.get_mut(&view.id) {
+                let batch = &mut stage.batch;
+                book.forget_done(&mut Desk { metastore: view.id, now, counters: &mut counters, batch });
+            }
             tracing::warn!(metastore = %view.name, "damaged objects removed; mirroring again");
         }
-        let counters = writer.counters;
         self.commit(writer, stage, counters, metastores)?;
         writer.lost.extend(lost);
         Ok(())

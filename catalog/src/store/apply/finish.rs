@@ -20,6 +20,10 @@ use crate::store::record::{self, Counters};
 use crate::store::tree::Batch;
 use crate::store::{keys, segment};
 
+/// Deltas of one collection, before a change merges them itself: usually
+/// [`crate::store::Catalog::merge`] was there first.
+const DELTAS_MAX: usize = 64;
+
 type Items = BTreeMap<Box<str>, Option<Entry>>;
 
 /// Writes of one change.
@@ -61,7 +65,8 @@ impl Stage {
             return Ok(());
         }
         let is_empty = collection.segments.is_empty() && collection.changes.is_empty();
-        if is_empty || DELTA_ITEMS_MAX < collection.changes.len() + pending.items.len() {
+        let is_many = DELTA_ITEMS_MAX < collection.changes.len() + pending.items.len();
+        if is_empty || is_many || DELTAS_MAX <= collection.deltas.len() {
             self.merge(collection, pending.items, loader, counters)
         } else {
             self.append(collection, pending, counters)

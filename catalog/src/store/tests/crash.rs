@@ -29,6 +29,7 @@ fn changes(number: i64) -> Vec<Change> {
         return vec![
             Change::PutCatalog(catalog(DEFAULT_CATALOG)),
             Change::PutDatabase(db("d"), database("d", "")),
+            Change::MarkDatabaseDone(1, db("d")),
             Change::SetPosition(1),
         ];
     }
@@ -379,6 +380,7 @@ fn a_broken_record_is_reported_and_mirrored_again() {
             assert_eq!(store.apply(origin(id, 1), Vec::new()).unwrap_err().code, Code::STORE_DAMAGED);
         }
         assert_eq!(store.snapshot().metastores[0].position, None, "{kind:?}");
+        assert!(store.ledger(id).done_databases.1.is_empty(), "{kind:?}");
         let mut again = vec![Change::PutCatalog(catalog(DEFAULT_CATALOG)), Change::DropDatabase(db("d"))];
         again.extend((1..=position).flat_map(changes));
         store.apply(origin(id, position), again).unwrap();
