@@ -244,6 +244,23 @@ fn decode_message_json(rng: &mut StdRng, bytes: &[u8]) {
     }
 }
 
+/// Every place of every struct holds every number that lengths, enums and times go wrong with.
+#[test]
+fn every_number_everywhere_is_survived() {
+    let wide = [i64::MIN, i64::MAX, -1, 1 << 40].map(i64::to_be_bytes);
+    for body in bodies() {
+        for at in 0..body.len() {
+            let numbers = NUMBERS.iter().map(|number| number.to_be_bytes().to_vec());
+            for number in numbers.chain(wide.iter().map(|number| number.to_vec())) {
+                let mut damaged = body.clone();
+                let end = (at + number.len()).min(body.len());
+                damaged[at..end].copy_from_slice(&number[..end - at]);
+                decode_struct(&damaged);
+            }
+        }
+    }
+}
+
 #[test]
 fn no_bytes_break_a_decoder() {
     let seconds = setting("SKEP_FUZZ_SECONDS").unwrap_or(5);

@@ -49,7 +49,8 @@ fn read_resource(reader: &mut Reader<'_>, unknown: &mut Unknown) -> Result<(Stri
         match id {
             1 => {
                 let number = i32(reader, kind)?;
-                let known = usize::try_from(number - 1).ok().and_then(|i| RESOURCE_KINDS.get(i));
+                let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+                let known = place.and_then(|place| RESOURCE_KINDS.get(place));
                 resource.0 = known.map_or_else(|| number.to_string(), |name| (*name).to_owned());
             }
             2 => resource.1 = text(reader, kind)?,

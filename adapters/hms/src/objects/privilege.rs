@@ -44,7 +44,8 @@ fn read_object(reader: &mut Reader<'_>, kind: Kind, privilege: &mut Privilege) -
     while let Some((kind, id)) = reader.field()? {
         match id {
             1 => {
-                let place = usize::try_from(i32(reader, kind)? - 1).ok();
+                let number = usize::try_from(i32(reader, kind)?).ok();
+                let place = number.and_then(|number| number.checked_sub(1));
                 privilege.object_kind = place.and_then(|i| OBJECT_KINDS.get(i)).copied().unwrap_or("unknown");
             }
             2 => database = text_option(reader, kind)?,

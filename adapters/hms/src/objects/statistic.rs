@@ -141,7 +141,7 @@ fn decimal_parts(text: &str) -> (Vec<u8>, i16) {
 /// Days since 1970 as `YYYY-MM-DD` in the proleptic Gregorian calendar.
 pub(super) fn date_text(days: i64) -> String {
     // Beyond some 5 million years there is only damage.
-    if days.abs() > 2_000_000_000 {
+    if !(-2_000_000_000..=2_000_000_000).contains(&days) {
         return format!("day {days}");
     }
     // The calendar in eras of 400 years, years beginning in March so that leap days come last.
@@ -164,7 +164,7 @@ pub(super) fn timestamp_text(seconds: i64) -> String {
 
 /// `YYYY-MM-DD` back into days since 1970.
 fn date_days(text: &str) -> i64 {
-    let mut parts = text.splitn(3, '-').map(|part| part.parse::<i64>().unwrap_or(1));
+    let mut parts = text.splitn(3, '-').map(|part| part.parse::<i32>().map_or(1, i64::from));
     let mut next = || parts.next().unwrap_or(1);
     let (year, month, day) = (next(), next(), next());
     let year = if month <= 2 { year - 1 } else { year };
@@ -175,7 +175,7 @@ fn date_days(text: &str) -> i64 {
 
 fn timestamp_seconds(text: &str) -> i64 {
     let (date, time) = text.split_once(' ').unwrap_or((text, ""));
-    let time = time.split(':').fold(0, |sum, part| sum * 60 + part.parse::<i64>().unwrap_or(0));
+    let time = time.splitn(3, ':').fold(0, |sum, part| sum * 60 + part.parse::<i32>().map_or(0, i64::from));
     date_days(date) * 86_400 + time
 }
 
