@@ -181,18 +181,25 @@ impl Work {
             }
             databases.insert(name, item);
         }
-        for step in std::mem::take(&mut self.plan.steps) {
-            let change = match &step {
-                Step::Rename { from, to } => Some(Change::RenameTable { from: from.clone(), to: to.clone() }),
+        let mut existing: BTreeSet<DatabaseName> = self.view.database_names().into_iter().collect();
+        for step in &self.plan.steps {
+            let change = match step {
+                Step::Rename { from, to } if existing.contains(&to.database) => {
+                    Some(Change::RenameTable { from: from.clone(), to: to.clone() })
+                }
+                // Moved into a database that is gone by now.
+                Step::Rename { from, .. } => Some(Change::DropTable(from.clone())),
                 Step::DropTable(table) => Some(Change::DropTable(table.clone())),
-                Step::DropDatabase(name) => Some(Change::DropDatabase(name.clone())),
-                Step::PutDatabase(name) => databases
-                    .get(name)
-                    .and_then(Option::as_ref)
-                    .map(|item| Change::PutDatabase(name.clone(), item.clone())),
+                Step::DropDatabase(name) => {
+                    existing.remove(name);
+                    Some(Change::DropDatabase(name.clone()))
+                }
+                Step::PutDatabase(name) => databases.get(name).and_then(Option::as_ref).map(|item| {
+                    existing.insert(name.clone());
+                    Change::PutDatabase(name.clone(), item.clone())
+                }),
             };
             self.changes.extend(change);
-            self.plan.steps.push(step);
         }
         self.changes.extend(settled);
         Ok(())

@@ -67,6 +67,8 @@ pub(super) struct TableState {
     /// Stays over renames.
     pub identity: u64,
     pub table: Table,
+    /// Databases that it is and was in.
+    pub lived_in: BTreeSet<DatabaseName>,
     pub partitions: BTreeMap<String, Partition>,
     pub statistics: Vec<ColumnStatistic>,
 }
@@ -86,6 +88,9 @@ pub(super) struct State {
     pub privileges: Vec<Privilege>,
     pub log: Vec<SourceEvent>,
     pub has_log: bool,
+    /// Tables that were moved through a database that is gone. A follower that reads the
+    /// database after that has nothing to move them into, and they get new numbers.
+    pub numberless: BTreeSet<u64>,
     /// Events up to this one are trimmed.
     pub trimmed: i64,
     /// Events after this one are not shown yet.
@@ -167,6 +172,9 @@ impl State {
 
     pub fn drop_database(&mut self, name: &DatabaseName) {
         if self.databases.remove(name).is_some() {
+            let tables = self.databases.values().flat_map(|database| database.tables.values());
+            let moved_out = tables.filter(|table| table.lived_in.contains(name));
+            self.numberless.extend(moved_out.map(|table| table.identity));
             self.event("DROP_DATABASE", EventSubject::DatabaseDropped(name.clone()));
         }
     }
@@ -187,7 +195,13 @@ impl State {
         };
         table.storage.columns = vec![column("a")];
         table.storage.location = Some(format!("/w/{name}"));
-        let state = TableState { identity: mark, table, partitions: BTreeMap::new(), statistics: Vec::new() };
+        let state = TableState {
+            identity: mark,
+            table,
+            lived_in: BTreeSet::from([name.database.clone()]),
+            partitions: BTreeMap::new(),
+            statistics: Vec::new(),
+        };
         database.tables.insert(name.table.clone(), state);
         self.event("CREATE_TABLE", EventSubject::TableCreated(name.clone()));
     }
@@ -217,6 +231,7 @@ impl State {
         let Some(database) = self.databases.get_mut(&from.database) else { return };
         let Some(mut state) = database.tables.remove(&from.table) else { return };
         state.table.name = to.table.clone();
+        state.lived_in.insert(to.database.clone());
         state.table.storage.location = Some(format!("/w/{to}"));
         for (name, partition) in &mut state.partitions {
             partition.storage.location = Some(format!("/w/{to}/{name}"));
@@ -322,6 +337,7 @@ impl World {
             privileges: Vec::new(),
             log: Vec::new(),
             has_log,
+            numberless: BTreeSet::new(),
             trimmed: 0,
             shown: i64::MAX,
             faults: BTreeMap::new(),
@@ -404,13 +420,15 @@ impl World {
         contents
     }
 
-    /// Identity of each table by name.
+    /// Identity of each table by name, but of the numberless.
     pub fn identities(&self) -> BTreeMap<String, u64> {
         let state = self.state.lock();
         let mut identities = BTreeMap::new();
         for (name, database) in &state.databases {
-            for (table, state) in &database.tables {
-                identities.insert(format!("{name}.{table}"), state.identity);
+            for (table, held) in &database.tables {
+                if !state.numberless.contains(&held.identity) {
+                    identities.insert(format!("{name}.{table}"), held.identity);
+                }
             }
         }
         identities

@@ -482,6 +482,38 @@ async fn a_log_that_appears_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn passes_beside_events_never_leave_anything_older() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    let ids = scene.home.ids();
+    // Changes before nearly every call: of the pass, of the follower, and between the two.
+    scene.world.change(|state| {
+        let first = state.calls.values().sum::<u64>() + 1;
+        for n in 0..400 {
+            let hook: Box<dyn FnOnce(&mut State) + Send> = Box::new(move |state| {
+                let table = db(&format!("d{}", n % 3)).table(format!("t{}", n / 3 % 5));
+                match n % 7 {
+                    0 => state.alter_columns(&table),
+                    1 => state.add_partitions(&table, n % 20..n % 20 + 3, true),
+                    2 => state.drop_partition(&table, n % 20, true),
+                    3 => state.alter_table(&table),
+                    4 => state.write_statistics(&table),
+                    _ => state.alter_partition(&table, n % 20),
+                }
+            });
+            state.hooks.insert(first + n, hook);
+        }
+    });
+    let is_over = || scene.world.state.lock().hooks.is_empty() && scene.is_mirrored();
+    let has_passed = || scene.runs().iter().filter(|run| run.0 == "refresh").count() >= 2;
+    scene.run_with(|options| options.pass_interval_ms = 1, || is_over() && has_passed()).await;
+    assert_eq!(ids, scene.home.ids());
+    // Nothing was under way any more, so nothing can undo it.
+    scene.run_until(|| scene.home.position() == Some(scene.world.state.lock().head())).await;
+    scene.assert_mirrored();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_metastore_that_was_empty_and_keeps_no_log_is_polled() {
     let scene = Scene::of(World::new(false));
     scene.run_until(|| scene.state() == FollowState::Following).await;
