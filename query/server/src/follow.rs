@@ -18,6 +18,7 @@ use skep_catalog::store::Catalog;
 use skep_hms::HmsSource;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::config::MetastoreConfig;
 use crate::wire;
@@ -27,6 +28,8 @@ const ENDPOINTS_INTERVAL: Duration = Duration::from_millis(500);
 /// Between looks for deltas that are worth merging.
 const MERGE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Time for a follower to note that it was interrupted.
+const STOP_TIMEOUT: Duration = Duration::from_millis(800);
 /// Before a mirror that panicked begins again.
 const RESTART_PAUSE: Duration = Duration::from_secs(60);
 
@@ -116,7 +119,9 @@ impl Followers {
         let progress = Arc::clone(&mirror.progress);
         let (stop, stopped) = watch::channel(false);
         let show = show_endpoints(Arc::clone(&self.catalog), id, source, stopped.clone());
-        let tasks = [tokio::spawn(run(mirror, stopped)), tokio::spawn(show)];
+        // The mirror knows its metastore by number; people know it by name.
+        let span = tracing::error_span!("follow", name = %metastore.options.name);
+        let tasks = [tokio::spawn(run(mirror, stopped).instrument(span)), tokio::spawn(show)];
         Follower { id, progress, config: metastore.clone(), stop, tasks }
     }
 
@@ -127,17 +132,18 @@ impl Followers {
     }
 }
 
-/// A follower that does not end by itself is cut off: what it had under way is read again.
+/// A follower that does not end by itself in time is cut off: what it had under way is read again.
 async fn stop_all(followers: Vec<Follower>) {
     for follower in &followers {
         // A follower that is gone needs no telling.
         let _ = follower.stop.send(true);
     }
-    for mut task in followers.into_iter().flat_map(|follower| follower.tasks) {
-        if tokio::time::timeout(Duration::from_millis(800), &mut task).await.is_err() {
+    let ends = followers.into_iter().flat_map(|follower| follower.tasks).map(|mut task| async move {
+        if tokio::time::timeout(STOP_TIMEOUT, &mut task).await.is_err() {
             task.abort();
         }
-    }
+    });
+    futures::future::join_all(ends).await;
 }
 
 /// Runs a mirror; a bug that ends it is told in its status, and it begins again.

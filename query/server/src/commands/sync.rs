@@ -12,7 +12,7 @@ use skep_hms::HmsSource;
 
 use super::runtime;
 use crate::config::Config;
-use crate::exit::{Exit, report};
+use crate::exit::Exit;
 use crate::output::grouped;
 use crate::{logging, wire};
 
@@ -85,8 +85,7 @@ fn tell(name: &str, outcome: Result<PassReport, Fault>, elapsed: Duration) -> bo
             pass.missing.is_empty() && pass.objects_failed == 0
         }
         Err(fault) => {
-            println!("{name}: not mirrored: {}", fault.message());
-            report(&fault);
+            println!("{name}: not mirrored: {fault}");
             false
         }
     }

@@ -15,6 +15,9 @@ const COLUMN_CHARS_MIN: usize = 12;
 /// A column is never wider than this on a terminal.
 const COLUMN_CHARS_MAX: usize = 100;
 
+/// Rows that are shown as lines of their own when the table is too wide: a few screens.
+const EXPANDED_ROWS_MAX: usize = 20;
+
 /// How tables look.
 #[derive(Clone, Copy, Debug)]
 pub struct TableStyle {
@@ -37,6 +40,7 @@ pub struct TableWriter {
     is_numeric: Vec<bool>,
     rows: Vec<Vec<Option<String>>>,
     row_count: usize,
+    shown_max: usize,
     is_cut: bool,
 }
 
@@ -44,7 +48,15 @@ impl TableWriter {
     pub fn new(schema: &SchemaRef, style: TableStyle) -> Self {
         let names = schema.fields().iter().map(|field| field.name().clone()).collect();
         let is_numeric = schema.fields().iter().map(|field| field.data_type().is_numeric()).collect();
-        Self { style, names, is_numeric, rows: Vec::new(), row_count: 0, is_cut: false }
+        Self {
+            style,
+            names,
+            is_numeric,
+            rows: Vec::new(),
+            row_count: 0,
+            shown_max: style.rows_max,
+            is_cut: false,
+        }
     }
 
     /// How many characters each column may have so that a line fits; `None` when nothing fits.
@@ -130,7 +142,11 @@ impl ResultWriter for TableWriter {
             Some(_) if self.style.is_expanded => self.expanded(usize::MAX),
             Some(width) => match self.column_limit(width) {
                 Some(limit) => self.aligned(limit),
-                None => self.expanded(width.max(4 * COLUMN_CHARS_MIN)),
+                None => {
+                    self.shown_max = self.shown_max.min(EXPANDED_ROWS_MAX);
+                    self.rows.truncate(self.shown_max);
+                    self.expanded(width.max(4 * COLUMN_CHARS_MIN))
+                }
             },
         };
         out.write_all(shown.as_bytes())?;
@@ -138,7 +154,7 @@ impl ResultWriter for TableWriter {
     }
 
     fn left_out(&self) -> Option<String> {
-        let hidden = self.row_count.saturating_sub(self.style.rows_max);
+        let hidden = self.row_count.saturating_sub(self.shown_max);
         match (hidden, self.is_cut) {
             (0, false) => None,
             (0, true) => {
@@ -146,7 +162,7 @@ impl ResultWriter for TableWriter {
             }
             (_, _) => Some(format!(
                 "only the first {} rows are shown; csv, json and markdown give all",
-                grouped(self.style.rows_max as u64)
+                grouped(self.shown_max as u64)
             )),
         }
     }

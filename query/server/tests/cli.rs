@@ -1,0 +1,317 @@
+//! The binary as a user runs it: exit codes, what goes where, signals, locks.
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use skep_sample::{Content, Generation, SampleServer, SampleSpec, ServerOptions, Trouble, TroubleRule};
+
+/// Guard against a hang; no promise about time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn skep() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skep"));
+    command.stdin(Stdio::null()).env_remove("RUST_LOG").env_remove("SKEP_CONFIG");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    skep().args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A folder with a config file.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new(config: &str) -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        place.write(config);
+        place
+    }
+    fn write(&self, config: &str) {
+        std::fs::write(self.file(), config).unwrap();
+    }
+    fn file(&self) -> PathBuf {
+        self.0.path().join("skep.toml")
+    }
+    fn run(&self, command: &str, more: &[&str]) -> Output {
+        skep().arg(command).arg("--config").arg(self.file()).args(more).output().unwrap()
+    }
+    fn csv(&self, sql: &str) -> String {
+        let output = self.run("sql", &["--output", "csv", "-c", sql]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        text(&output.stdout).to_owned()
+    }
+}
+
+fn metastore(name: &str, uri: &str) -> String {
+    format!("[[metastore]]\nname = \"{name}\"\nuris = [\"{uri}\"]\nrequest_timeout_ms = 2_000\n")
+}
+
+fn sample(name: &str) -> SampleServer {
+    let spec = SampleSpec::new(name, Generation::V3_1, Content::Company);
+    SampleServer::start(&spec, ServerOptions::default()).unwrap()
+}
+
+/// A running `serve` and the lines of its log.
+struct Serving {
+    process: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Serving {
+    fn start(place: &Place) -> Self {
+        let mut command = skep();
+        command.arg("serve").arg("--config").arg(place.file()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let log = BufReader::new(process.stderr.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Self { process, lines }
+    }
+
+    fn wait_for(&self, words: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen = Vec::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) if line.contains(words) => return line,
+                Ok(line) => seen.push(line),
+                Err(_) => panic!("{words:?} is not in the log:\n{}", seen.join("\n")),
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    fn end(mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("serve does not end");
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn wrong_usage_and_config_exit_with_64_and_one_sentence() {
+    for arguments in
+        [&[][..], &["fly"], &["sync"], &["demo", "--output", "xml"], &["demo", "-c", "x", "-f", "y"]]
+    {
+        assert_eq!(run(arguments).status.code(), Some(64), "{arguments:?}");
+    }
+    let output = run(&["sql", "--connect", "grpc://127.0.0.1:1"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert_eq!(
+        text(&output.stderr),
+        "CONFIG_INVALID: --connect grpc://127.0.0.1:1: this build does not have SQL over Flight yet. \
+         Fix: Use --config FILE for the local catalog, while no service uses it.\n"
+    );
+    for command in ["check", "sync", "serve", "sql"] {
+        let place = Place::new("[door]\nlisten = \"127.0.0.1:9083\"\n");
+        let output = place.run(command, &[]);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(64), ""), "{command}");
+        assert_eq!(
+            text(&output.stderr),
+            format!(
+                "CONFIG_INVALID: {} line 1, [door]: this build does not have the Thrift front door yet. \
+                 Fix: Remove the section [door].\n",
+                place.file().display()
+            )
+        );
+        let missing = run(&[command, "--config", "/nowhere/skep.toml"]);
+        assert_eq!(missing.status.code(), Some(64));
+    }
+}
+
+#[test]
+fn help_version_example_and_completions_are_answers() {
+    for arguments in [&["--help"][..], &["--version"], &["config", "example"], &["completions", "bash"]] {
+        let output = run(arguments);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{arguments:?}");
+        assert!(!output.stdout.is_empty());
+    }
+    assert_eq!(text(&run(&["config", "example"]).stdout), skep::config::example::example());
+}
+
+#[test]
+fn demo_prints_results_only_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = |arguments: &[&str]| {
+        skep().arg("demo").args(arguments).env("TMPDIR", folder.path()).output().unwrap()
+    };
+    let sql = "SELECT metastore_name, hive_version, state FROM federation.metastores ORDER BY metastore_name";
+    let output = demo(&["--output", "csv", "-c", sql]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(
+        text(&output.stdout),
+        "metastore_name,hive_version,state\ndc1,2.3,following\ndc2,3.1,following\nlake,4.2.0,following\n"
+    );
+
+    let file = folder.path().join("ask.sql");
+    std::fs::write(&file, "SELECT 1 AS one; -- the first\nSELECT * FROM nowhere;\nSELECT 2 AS two;").unwrap();
+    let output = demo(&["--output", "json", "-f", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(text(&output.stdout), "[{\"one\":1}]\n");
+    assert!(text(&output.stderr).starts_with("SQL_INVALID: "), "{output:?}");
+    assert_eq!(text(&output.stderr).lines().count(), 1, "{output:?}");
+
+    std::fs::remove_file(file).unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the temporary catalog is gone");
+}
+
+#[test]
+fn demo_reads_statements_from_standard_input() {
+    let mut process = skep()
+        .args(["demo", "--output", "markdown"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    use std::io::Write;
+    process.stdin.take().unwrap().write_all(b"SELECT 'a|b' AS t;\n\\q\nSELECT 2;").unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "| t |\n| --- |\n| a\\|b |\n"));
+}
+
+#[test]
+fn sync_keeps_what_it_could_read_and_names_what_it_could_not() {
+    let (good, hung) = (sample("good"), sample("hung"));
+    hung.trouble(TroubleRule::always(Trouble::Hang));
+    let place = Place::new(&(metastore("good", &good.uri()) + &metastore("hung", &hung.uri())));
+    let output = place.run("sync", &[]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let told = text(&output.stdout);
+    assert!(
+        told.lines().any(|line| line.starts_with("good: ") && line.contains(" objects read, ")),
+        "{told}"
+    );
+    assert!(told.lines().any(|line| line.starts_with("hung: not mirrored: METASTORE_SLOW: ")), "{told}");
+    let calls: u64 = hung.calls().values().sum();
+    assert_eq!(calls, 1, "not asked again after its deadline: {:?}", hung.calls());
+
+    let expected = good.with(|metastore| metastore.table_names().len());
+    let sql = "SELECT metastore_name, count(*) AS n FROM catalog.tables GROUP BY metastore_name";
+    assert_eq!(place.csv(sql), format!("metastore_name,n\ngood,{expected}\n"));
+
+    hung.calm();
+    assert_eq!(place.run("sync", &[]).status.code(), Some(0));
+}
+
+#[test]
+fn check_tells_what_each_metastore_is_and_what_to_fix() {
+    let good = sample("good");
+    let mute = SampleSpec::new("mute", Generation::V2_3, Content::Company).without_events();
+    let mute = SampleServer::start(&mute, ServerOptions::default()).unwrap();
+    let config = metastore("good", &good.uri()) + &metastore("mute", &mute.uri());
+    let place = Place::new(&config);
+    let output = place.run("check", &[]);
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains(&format!("good: Hive 3.1 at {}", good.uri())), "{told}");
+    let tables = good.with(|metastore| metastore.table_names().len());
+    assert!(told.contains(&format!(", {tables} tables and views\n")), "{told}");
+    assert!(told.contains("changes: events, the newest is "), "{told}");
+    assert!(told.contains("changes: polling, it keeps no notification log"), "{told}");
+    assert!(told.contains("fix: for changes within a second set hive.metastore.transactional"), "{told}");
+
+    place.write(&(config + "follow = \"events\"\n" + &metastore("gone", "thrift://127.0.0.1:1")));
+    let output = place.run("check", &[]);
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("follow = \"events\", but it keeps no notification log"), "{told}");
+    assert!(told.contains("gone: METASTORE_UNREACHABLE: "), "{told}");
+}
+
+#[test]
+fn store_held_by_another_process_is_named() {
+    let place = Place::new(&metastore("gone", "thrift://127.0.0.1:1"));
+    let serving = Serving::start(&place);
+    serving.wait_for("serving");
+    let output = place.run("sql", &["-c", "SELECT 1"]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
+    let told = text(&output.stderr);
+    assert!(told.starts_with("STORE_LOCKED: "), "{told}");
+    assert!(told.contains(place.0.path().join("skep-data").to_str().unwrap()), "{told}");
+    assert_eq!(serving.end(), Some(0));
+}
+
+#[test]
+fn sigterm_ends_serve_cleanly_with_a_call_in_flight() {
+    let hung = sample("hung");
+    hung.trouble(TroubleRule::always(Trouble::Hang));
+    let place = Place::new(&metastore("hung", &hung.uri()).replace("2_000", "600_000"));
+    let serving = Serving::start(&place);
+    let deadline = Instant::now() + PATIENCE;
+    while hung.calls().is_empty() {
+        assert!(Instant::now() < deadline, "no call came");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(serving.end(), Some(0));
+}
+
+#[test]
+fn sighup_applies_metastores_and_names_what_needs_a_restart() {
+    let (one, two) = (sample("one"), sample("two"));
+    let config = |sections: &[(&str, &SampleServer)], timeout: &str| {
+        let metastores: String =
+            sections.iter().map(|(name, server)| metastore(name, &server.uri())).collect();
+        format!("[sql]\nstatement_timeout_ms = {timeout}\n{metastores}")
+    };
+    let place = Place::new(&config(&[("one", &one)], "1_000"));
+    let serving = Serving::start(&place);
+    serving.wait_for("mirrored, following");
+
+    place.write("data_dri = 1");
+    serving.signal(Signal::HUP);
+    let line = serving.wait_for("config not read again");
+    assert!(line.contains("did you mean data_dir?"), "{line}");
+
+    place.write(&config(&[("two", &two)], "2_000"));
+    serving.signal(Signal::HUP);
+    let line = serving.wait_for("needs a restart");
+    assert!(line.contains("sql.statement_timeout_ms"), "{line}");
+    let line = serving.wait_for("config read again");
+    assert!(line.contains("added=two") && line.contains("removed=one"), "{line}");
+    serving.wait_for("mirrored, following");
+    assert_eq!(serving.end(), Some(0));
+    assert_eq!(place.csv("SELECT DISTINCT metastore_name FROM catalog.tables"), "metastore_name\ntwo\n");
+}
+
+#[test]
+fn full_pipe_reader_that_leaves_is_no_crash() {
+    let mut process =
+        skep().args(["config", "example"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(process.stdout.take());
+    let status = process.wait().unwrap();
+    let mut told = String::new();
+    process.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert!(matches!(status.code(), Some(0) | None), "{status:?} {told}");
+    assert!(!told.contains("panicked"), "{told}");
+}
