@@ -86,7 +86,7 @@ fn check_tokens(tokens: &[Token]) -> Result<(), Fault> {
         return Err(Fault::new(Code::SQL_SYNTAX, "statement cannot be parsed", "EXPLAIN cannot be nested"));
     }
     // Brackets, and types such as array<array<...>>, are what the parser recurses on.
-    let (mut open, mut typed) = (0_usize, 0_usize);
+    let (mut open, mut typed, mut repeated) = (0_usize, 0_usize, 0_usize);
     for pair in tokens.windows(2) {
         match &pair[0] {
             Token::LParen | Token::LBracket | Token::LBrace => open += 1,
@@ -98,7 +98,9 @@ fn check_tokens(tokens: &[Token]) -> Result<(), Fault> {
             (Token::Lt, Token::Word(_)) => typed,
             _ => 0,
         };
-        if DEPTH_MAX < open || DEPTH_MAX < typed {
+        // NOT NOT NOT, - - -: the parser gives up on these with a message about something else.
+        repeated = if pair[0] == pair[1] { repeated + 1 } else { 0 };
+        if DEPTH_MAX < open || DEPTH_MAX < typed || DEPTH_MAX < repeated {
             return Err(too_complex("a nesting", DEPTH_MAX));
         }
     }

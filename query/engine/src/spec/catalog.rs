@@ -257,20 +257,20 @@ pub const TABLES: &[TableSpec] = &[
         TABLE,
         int("metastore_count", "In how many metastores it is."),
         list("metastore_names", "In which.").null(),
-        boolean("is_schema_different", "Whether columns, partition keys or view texts differ."),
-        boolean("is_storage_different", "Whether formats, serde, buckets or type differ."),
-        boolean("is_parameters_different", "Whether owner or properties differ."),
-        boolean("is_location_different", "Whether the locations differ."),
-        boolean("is_partitions_different", "Whether the partitions differ."),
+        boolean("is_schema_different", "Whether columns, partition keys or view texts differ.").null(),
+        boolean("is_storage_different", "Whether formats, serde, buckets or type differ.").null(),
+        boolean("is_parameters_different", "Whether owner or properties differ.").null(),
+        boolean("is_location_different", "Whether the locations differ.").null(),
+        boolean("is_partitions_different", "Whether the partitions differ.").null(),
     ])
     .view(
         "SELECT catalog_name, database_name, table_name, count(*) AS metastore_count, \
          array_agg(metastore_name ORDER BY metastore_name) AS metastore_names, \
-         coalesce(min(schema_digest) <> max(schema_digest), false) AS is_schema_different, \
-         coalesce(min(storage_digest) <> max(storage_digest), false) AS is_storage_different, \
-         coalesce(min(parameters_digest) <> max(parameters_digest), false) AS is_parameters_different, \
-         coalesce(min(location_digest) <> max(location_digest), false) AS is_location_different, \
-         coalesce(min(partitions_digest) <> max(partitions_digest), false) AS is_partitions_different \
+         min(schema_digest) <> max(schema_digest) AS is_schema_different, \
+         min(storage_digest) <> max(storage_digest) AS is_storage_different, \
+         min(parameters_digest) <> max(parameters_digest) AS is_parameters_different, \
+         min(location_digest) <> max(location_digest) AS is_location_different, \
+         min(partitions_digest) <> max(partitions_digest) AS is_partitions_different \
          FROM skep.catalog.tables GROUP BY catalog_name, database_name, table_name HAVING count(*) > 1",
     ),
     table("catalog", "location_conflicts", "Addresses that more than one table (or partition of another table) uses.", &[
