@@ -155,15 +155,16 @@ impl ResultWriter for TableWriter {
 
     fn left_out(&self) -> Option<String> {
         let hidden = self.row_count.saturating_sub(self.shown_max);
-        match (hidden, self.is_cut) {
-            (0, false) => None,
-            (0, true) => {
-                Some("long values are cut at …; \\x or another output format shows them whole".to_owned())
-            }
-            (_, _) => Some(format!(
+        let rows = (hidden != 0).then(|| {
+            format!(
                 "only the first {} rows are shown; csv, json and markdown give all",
                 grouped(self.shown_max as u64)
-            )),
-        }
+            )
+        });
+        let values = self
+            .is_cut
+            .then(|| "long values are cut at …; \\x or another output format shows them whole".to_owned());
+        let parts: Vec<String> = rows.into_iter().chain(values).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
     }
 }
