@@ -8,6 +8,7 @@
 pub mod canonical;
 pub mod clients;
 pub mod libraries;
+pub mod live;
 pub mod machine;
 pub mod metastore;
 pub mod parts;
@@ -16,6 +17,7 @@ pub mod skep;
 pub mod spark;
 
 pub use clients::{Ddl, Dumped};
+pub use live::{Followed, Live};
 pub use metastore::{Metastore, MetastoreOptions, Release};
 pub use skep::Skep;
 

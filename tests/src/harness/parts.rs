@@ -96,8 +96,10 @@ pub fn run(what: &str, advice: &str, command: &mut Command) -> String {
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     if !output.status.success() {
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        // What a Java program dies of comes first, its stack last.
+        let cause = lines.iter().find(|line| line.starts_with("Exception")).copied().unwrap_or_default();
         let last = lines[lines.len().saturating_sub(12)..].join("\n");
-        panic!("{what} failed ({}). {advice}\n{last}", output.status);
+        panic!("{what} failed ({}). {advice}\n{cause}\n{last}", output.status);
     }
     text
 }

@@ -141,14 +141,19 @@ impl Skep {
         assert_eq!(outcome.code, Some(0), "skep sync: {outcome:?}");
     }
 
-    /// Starts `skep serve` with its log in the file that [`Skep::log`] reads.
-    pub fn serve(&self) -> Guarded {
-        Guarded::spawn_logged(&mut self.command("serve", &[]), &self.folder.path().join("serve.log"))
+    /// Starts `skep VERB --config F` with its output in the file that [`Skep::log`] reads.
+    pub fn start(&self, verb: &str) -> Guarded {
+        Guarded::spawn_logged(&mut self.command(verb, &[]), &self.folder.path().join("output.log"))
     }
 
-    /// What `skep serve` logged.
+    /// Starts `skep serve`.
+    pub fn serve(&self) -> Guarded {
+        self.start("serve")
+    }
+
+    /// What the process started last printed.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("serve.log")).unwrap_or_default()
+        fs::read_to_string(self.folder.path().join("output.log")).unwrap_or_default()
     }
 
     /// Rows of a question to the local catalog, as JSON objects.
