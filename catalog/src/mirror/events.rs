@@ -11,7 +11,7 @@ use super::plan::{Plan, TableWork, partition_count, plan};
 use super::reread::reread;
 use super::session::Session;
 use crate::change::{Change, EventRow};
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::model::{DEFAULT_CATALOG, TableName};
 use crate::ports::{EventSubject, SourceEvent};
 
@@ -27,6 +27,10 @@ const TRIES_MAX: u32 = 5;
 const QUIET_TABLES_MAX: usize = 200;
 /// Pause between tries of tables that failed.
 const RETRY_PAUSE_MICROS: i64 = 60_000_000;
+
+/// Pause between readings of all grants: a metastore writes no event for them, but what creates
+/// or drops an object mostly changes them too.
+const PRIVILEGES_PAUSE_MICROS: i64 = 60_000_000;
 
 /// What a look came to.
 #[derive(Debug, PartialEq)]
@@ -52,6 +56,9 @@ pub(super) struct Follower {
     /// are applied and they are still mirrored, no event tells where they went.
     suspects: BTreeSet<TableName>,
     retry_at: i64,
+    /// Objects came or went since the grants were last read.
+    are_privileges_due: bool,
+    privileges_at: i64,
 }
 
 impl Follower {
@@ -67,6 +74,8 @@ impl Follower {
             details_due: BTreeSet::new(),
             suspects: BTreeSet::new(),
             retry_at,
+            are_privileges_due: false,
+            privileges_at: 0,
         }
     }
 
@@ -165,6 +174,7 @@ impl Follower {
         }
         self.session.apply(read_at, changes).await?;
         self.cursor = last;
+        self.are_privileges_due |= events.iter().any(|event| changes_privileges(&event.subject));
         self.session.worked();
         Ok(())
     }
@@ -172,6 +182,7 @@ impl Follower {
     /// Work that waits for the log to be quiet: details of altered tables, what failed, and
     /// tables that went without an event.
     async fn quiet(&mut self, suspects: &BTreeSet<TableName>) -> Result<Look, Fault> {
+        self.privileges().await?;
         let mut plan = Plan::default();
         let due: Vec<TableName> = self.details_due.iter().take(QUIET_TABLES_MAX).cloned().collect();
         for table in &due {
@@ -204,12 +215,46 @@ impl Follower {
         Ok(if self.details_due.is_empty() { Look::Idle } else { Look::More })
     }
 
+    /// Reads all grants, when they are due. A failure is no reason to stop following: the next
+    /// complete pass reads them too and says what is missing.
+    async fn privileges(&mut self) -> Result<(), Fault> {
+        if !self.are_privileges_due || self.session.now() < self.privileges_at {
+            return Ok(());
+        }
+        let _gate = self.session.exclusive().await;
+        let read_at = self.session.now();
+        self.are_privileges_due = false;
+        self.privileges_at = read_at + PRIVILEGES_PAUSE_MICROS;
+        match self.session.source.privileges().await {
+            Ok(privileges) => {
+                self.session.apply(read_at, vec![Change::SetPrivileges(privileges)]).await.map(|_| ())
+            }
+            Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING => Ok(()),
+            Err(fault) => {
+                tracing::warn!(metastore = %self.session.metastore, %fault, "grants not read");
+                self.are_privileges_due = true;
+                Ok(())
+            }
+        }
+    }
+
     fn show_lag(&self, oldest: Option<&SourceEvent>) {
         let Some(oldest) = oldest else { return };
         // Metastores keep whole seconds, and their clock is not ours.
         let age_ms = (self.session.now() / 1_000).saturating_sub(oldest.event_time.saturating_mul(1_000));
         self.session.status(|status| status.lag_ms = Some(age_ms.max(0)));
     }
+}
+
+fn changes_privileges(subject: &EventSubject) -> bool {
+    matches!(
+        subject,
+        EventSubject::DatabasePut(_)
+            | EventSubject::DatabaseDropped(_)
+            | EventSubject::TableCreated(_)
+            | EventSubject::TableRenamed { .. }
+            | EventSubject::TableDropped(_)
+    )
 }
 
 fn event_rows(events: &[SourceEvent], now: i64) -> Vec<EventRow> {

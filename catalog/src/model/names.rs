@@ -123,6 +123,33 @@ fn escape_into(out: &mut String, text: &str) {
     }
 }
 
+/// The values in a partition name, unescaped (Hive 2.3
+/// `Warehouse.makeSpecFromName`): the reverse of [`partition_name`].
+pub fn partition_values(name: &str) -> Vec<String> {
+    name.split('/').map(|part| unescape(part.split_once('=').map_or(part, |(_, value)| value))).collect()
+}
+
+fn unescape(text: &str) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = match (first, tail) {
+            (b'%', [high, low, after @ ..]) => {
+                let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+                digit(high).zip(digit(low)).map(|(high, low)| (high * 16 + low, after))
+            }
+            _ => None,
+        };
+        let (byte, after) = escaped.unwrap_or((*first, tail));
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +158,14 @@ mod tests {
     fn partition_names_are_escaped_as_hive_does() {
         assert_eq!(partition_name(&["Ds", "h"], &["2024-01-01", "a/b=c%"]), "ds=2024-01-01/h=a%2Fb%3Dc%25");
         assert_eq!(partition_name(&["ds"], &[""]), "ds=__HIVE_DEFAULT_PARTITION__");
+    }
+
+    #[test]
+    fn partition_values_are_what_the_name_was_made_of() {
+        for values in [vec!["2024-01-01", "a/b=c%"], vec!["ü %41", "é"], vec!["x"]] {
+            let name = partition_name(&["ds", "h"][..values.len()], &values);
+            assert_eq!(partition_values(&name), values);
+        }
+        assert_eq!(partition_values("a=%+1%2"), ["%+1%2"]);
     }
 }

@@ -186,8 +186,9 @@ pub struct Table {
     pub table_type: String,
     /// Whether a materialised view may be used by rewrites.
     pub is_rewrite_enabled: bool,
-    /// Hash of the fields skep does not know, 0 when there are none. Fields that name the
-    /// request rather than the table (write ids, capabilities, access types) do not count.
+    /// Hash of the fields skep does not know, and of the name of the database that it is in
+    /// (as with [`Partition::unknown_hash`]). Fields that name the request rather than the table
+    /// (write ids, capabilities, access types) do not count.
     pub unknown_hash: u64,
 }
 
@@ -211,7 +212,9 @@ pub struct Partition {
     pub storage: StorageDescriptor,
     /// Key-value pairs.
     pub parameters: Parameters,
-    /// Hash of the fields skep does not know, 0 when there are none.
+    /// Hash of the fields skep does not know, and of the names of the table that it is in.
+    /// Those are no property of the partition, but bytes that name another table are to be
+    /// replaced.
     pub unknown_hash: u64,
 }
 

@@ -18,9 +18,10 @@ pub fn read_partition(reader: &mut Reader<'_>) -> Result<Partition> {
             5 => partition.last_access_time = seconds(reader, kind)?,
             6 => partition.storage = read_storage(reader, kind)?,
             7 => partition.parameters = parameters(reader, kind)?,
-            // 2 database, 3 table, 8 privileges, 9 catalog, 10 write id, 11 and 12 statistics on
-            // request, 13 file metadata.
-            2 | 3 | 8..=13 => reader.skip(kind)?,
+            // 8 privileges, 9 catalog, 10 write id, 11 and 12 statistics on request, 13 file
+            // metadata. The names in 2 (database) and 3 (table) are no part of the partition, but
+            // after a rename of the table its bytes differ and must be kept anew.
+            8..=13 => reader.skip(kind)?,
             _ => unknown.add(reader, kind, id)?,
         }
     }

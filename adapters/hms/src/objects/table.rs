@@ -29,9 +29,11 @@ pub fn read_table(reader: &mut Reader<'_>) -> Result<Table> {
             12 => table.table_type = text(reader, kind)?,
             15 => table.is_rewrite_enabled = flag(reader, kind)?,
             18 => table.owner_type = principal_type(reader, kind)?,
-            // 2 database, 13 privileges, 17 catalog, 19 write id, 20 and 21 statistics on request,
+            // The database (2) is no part of the table, but after a move to another one its bytes
+            // differ and must be kept anew.
+            // 13 privileges, 17 catalog, 19 write id, 20 and 21 statistics on request,
             // 22 to 24 access and capabilities, 25 id, 26 and 27 file metadata, 28 transaction.
-            2 | 13 | 17 | 19..=28 => reader.skip(kind)?,
+            13 | 17 | 19..=28 => reader.skip(kind)?,
             // 14: temporary, only ever seen inside a session.
             14 if !flag(&mut reader.clone(), kind)? => reader.skip(kind)?,
             _ => unknown.add(reader, kind, id)?,

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use async_trait::async_trait;
 use bytes::Bytes;
 use skep_catalog::fault::{Code, Fault};
-use skep_catalog::model::{DatabaseName, Item, Partition, Table, TableName, partition_name};
+use skep_catalog::model::{
+    DatabaseName, Item, Partition, Table, TableName, partition_name, partition_values,
+};
 use skep_catalog::ports::Batch;
 
 use super::reply::{NOT_FOUND_SECOND, NOT_FOUND_THIRD, read_items, read_struct, read_wrapped};
@@ -194,32 +196,9 @@ impl<'a> PartitionNames<'a> {
         {
             return name;
         }
-        let by_values = self
-            .by_values
-            .get_or_insert_with(|| asked.iter().map(|name| (values_of(name), name.as_str())).collect());
+        let by_values = self.by_values.get_or_insert_with(|| {
+            asked.iter().map(|name| (partition_values(name), name.as_str())).collect()
+        });
         by_values.get(values).map_or(name, |&asked| asked.to_owned())
     }
-}
-
-/// The values in a partition name, unescaped.
-fn values_of(name: &str) -> Vec<String> {
-    let value = |part: &str| unescape(part.split_once('=').map_or(part, |(_, value)| value));
-    name.split('/').map(value).collect()
-}
-
-fn unescape(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let code = match (first, tail) {
-            (b'%', [high, low, ..]) => {
-                let digits = [*high, *low];
-                std::str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok())
-            }
-            _ => None,
-        };
-        bytes.push(code.unwrap_or(*first));
-        rest = if code.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

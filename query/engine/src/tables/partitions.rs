@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use skep_catalog::fault::Fault;
+use skep_catalog::model::partition_values;
 use skep_catalog::snapshot::{PartitionChunk, TableView};
 
 use super::hive_tables::Sums;
@@ -185,32 +186,6 @@ fn read(
     batch(projected_schema(spec, wanted), arrays, names.len())
 }
 
-/// The values in a partition name, unescaped (Hive 2.3 `Warehouse.makeSpecFromName`).
-fn partition_values(name: &str) -> Vec<String> {
-    name.split('/').map(|part| unescape(part.split_once('=').map_or(part, |(_, value)| value))).collect()
-}
-
-fn unescape(text: &str) -> String {
-    if !text.contains('%') {
-        return text.to_owned();
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let escaped = match (first, tail) {
-            (b'%', [high, low, after @ ..]) => {
-                let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
-                digit(high).zip(digit(low)).map(|(high, low)| (high * 16 + low, after))
-            }
-            _ => None,
-        };
-        let (byte, after) = escaped.unwrap_or((*first, tail));
-        bytes.push(byte);
-        rest = after;
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
-}
-
 pub fn partition_properties(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
     summaries(pinned, tests)
         .into_iter()
@@ -286,18 +261,4 @@ pub fn partition_totals(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &
     let has_partitions =
         |place: &Place| if place.database.totals.partition_count == 0 { Some(0) } else { None };
     walk::per_database(pinned, tests, has_partitions, build)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn partition_values_are_what_the_name_was_made_of() {
-        for values in [vec!["2024-01-01", "a/b=c%"], vec!["ü %41", "é"], vec!["x"]] {
-            let keys = ["ds", "h"];
-            let name = skep_catalog::model::partition_name(&keys[..values.len()], &values);
-            assert_eq!(partition_values(&name), values);
-        }
-    }
 }
