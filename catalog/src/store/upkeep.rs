@@ -62,7 +62,9 @@ impl Catalog {
         {
             return Ok(false);
         }
-        change_collection(Arc::make_mut(view), address, |collection| {
+        // Chunks lie differently afterwards: what was derived from them is of the past.
+        let generation = self.current.load().id + 1;
+        change_collection(Arc::make_mut(view), address, generation, |collection| {
             let mut changed = collection.as_ref().clone();
             is_merged =
                 stage.merge(&mut changed, BTreeMap::new(), &self.loader, &mut counters).map(|()| true);
@@ -98,7 +100,7 @@ impl Catalog {
             view.mirrored_at = None;
             lost.insert(view.id);
             stage.batch.put(&keys::of_metastore(Record::Metastore, view.id), &record::metastore(view));
-            change_collection(view, address, |collection| {
+            change_collection(view, address, generation, |collection| {
                 stage.discard(collection);
                 *collection = Collection::empty(address);
             });
@@ -116,8 +118,14 @@ impl Catalog {
     }
 }
 
-/// Changes the collection of this address, wherever it is.
-fn change_collection(view: &mut MetastoreView, address: Address, change: impl FnOnce(&mut Arc<Collection>)) {
+/// Changes the collection of this address, wherever it is. Chunks of partitions are kept by
+/// readers under the table's generation and their place, so that one moves on with any change.
+fn change_collection(
+    view: &mut MetastoreView,
+    address: Address,
+    generation: u64,
+    change: impl FnOnce(&mut Arc<Collection>),
+) {
     if address.kind == Kind::Privileges {
         change(&mut view.privileges);
         return;
@@ -132,7 +140,9 @@ fn change_collection(view: &mut MetastoreView, address: Address, change: impl Fn
         match address.kind {
             Kind::Partitions => {
                 if let Some(table) = database.tables.iter_mut().find(|table| table.id == address.table) {
-                    change(&mut Arc::make_mut(table).partitions);
+                    let table = Arc::make_mut(table);
+                    table.partitions_generation = generation;
+                    change(&mut table.partitions);
                 }
             }
             Kind::Functions => change(&mut database.functions),
@@ -178,7 +188,6 @@ fn forget_what_is_lost(view: &mut MetastoreView, address: Address, generation: u
                 Kind::Partitions | Kind::Privileges => {
                     for table in database.tables.iter_mut().filter(|table| table.id == address.table) {
                         let table = Arc::make_mut(table);
-                        table.partitions_generation = generation;
                         table.partitions_digest = 0;
                         table.totals = super::apply::totals_of_table(table);
                     }

@@ -37,21 +37,6 @@ impl Node {
         }
     }
 
-    /// The struct of a table or partition without what says where it is: database, table and
-    /// catalog name. A rename is one record of the mirror, so the kept bytes may have the names of
-    /// the day they were read; the place itself is to be compared.
-    pub fn without_place(mut self, kind: &str) -> Self {
-        let fields_of_place: &[i16] = match kind {
-            "table" => &[2],
-            "partition" => &[2, 3, 9],
-            _ => &[],
-        };
-        if let Self::Struct(fields) = &mut self {
-            fields.retain(|id, _| !fields_of_place.contains(id));
-        }
-        self
-    }
-
     /// One line per difference to `other`, with the path of field ids.
     pub fn differences(&self, other: &Node) -> Vec<String> {
         let mut all = Vec::new();

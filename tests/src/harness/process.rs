@@ -50,12 +50,12 @@ impl Guarded {
         self.child.try_wait().expect("a child can be asked")
     }
 
-    /// Resident memory in bytes (Linux), 0 when it ended.
-    pub fn resident_bytes(&self) -> u64 {
+    /// Most resident memory so far in bytes (Linux), 0 when it ended.
+    pub fn peak_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
         status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix("VmHWM:"))
             .and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
             .map_or(0, |kib| kib * 1024)
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::config::small_server;
 use skep_tests::harness::Skep;
 use skep_tests::harness::skep::{Outcome, run};
 
@@ -61,10 +62,13 @@ fn shortened(outcome: &Outcome) -> String {
 
 #[test]
 fn bombs_are_refused_or_bounded_in_sql() {
-    let skep = Skep::with_config(
+    let server = small_server();
+    let skep = Skep::with_config(&format!(
         "[sql]\nstatement_timeout_ms = 2000\nmemory_pool_bytes = 67108864\n\
-         [[metastore]]\nname = \"dc1\"\nuris = [\"thrift://127.0.0.1:9083\"]\n",
-    );
+         [[metastore]]\nname = \"dc1\"\nuris = [\"{}\"]\n",
+        server.uri()
+    ));
+    skep.sync();
     for (name, sql, code) in refused() {
         // A statement that is too long for an argument comes from a file.
         let file = skep.data_folder().with_file_name("bomb.sql");

@@ -45,7 +45,6 @@ pub fn assert_equal(catalog: &Arc<Catalog>, metastore: &str, dump: &[Dumped]) {
 fn placed(objects: impl Iterator<Item = ([String; 5], Node)>) -> BTreeMap<Place, Node> {
     let mut groups: BTreeMap<[String; 5], Vec<Node>> = BTreeMap::new();
     for (place, node) in objects {
-        let node = node.without_place(&place[0]);
         groups.entry(place).or_default().push(node);
     }
     let mut all = BTreeMap::new();

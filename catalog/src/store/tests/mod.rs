@@ -64,3 +64,28 @@ fn what_was_put_is_loaded() {
     let chunk = snapshot.load_chunk(view.table("orders").unwrap(), 0).unwrap();
     assert_eq!(chunk.stamps[0].synced_at, 8);
 }
+
+#[test]
+fn merge_that_moves_chunks_moves_the_generation() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = open(folder.path());
+    let id = catalog.declare(&[settings("dc1")]).unwrap()[0];
+    catalog.apply(origin(id, 1), sample(1)).unwrap();
+    let orders = || {
+        let snapshot = catalog.snapshot();
+        let view = snapshot.metastore("dc1").unwrap().database(DEFAULT_CATALOG, "sales").unwrap();
+        let view = view.table("orders").unwrap().clone();
+        (view.partitions_generation, snapshot.chunk_summaries(&view))
+    };
+    // Small changes one by one stay beside the segments until they are merged into them.
+    for change in 0..20 {
+        let names = (0..5).map(|i| format!("ds={:05}", change * 5 + i)).collect();
+        let changes = vec![Change::DropPartitions(db("sales").table("orders"), names)];
+        catalog.apply(origin(id, 2), changes).unwrap();
+    }
+    let (before, chunks_before) = orders();
+    assert_eq!(catalog.merge().unwrap(), 1);
+    let (after, chunks_after) = orders();
+    assert_ne!(chunks_before, chunks_after);
+    assert!(before < after);
+}
