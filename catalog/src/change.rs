@@ -63,6 +63,9 @@ pub struct FollowStatus {
     /// Age of the oldest event not applied yet, in ms; 0 when none is waiting; with polling the
     /// age of the last complete pass.
     pub lag_ms: Option<i64>,
+    /// Up to when the mirror is known to include everything, in microseconds since 1970; with
+    /// events.
+    pub current_at: Option<i64>,
     /// When the next run begins, in microseconds since 1970.
     pub next_run_at: Option<i64>,
     /// When the last complete pass over all objects began, in microseconds since 1970.
@@ -71,6 +74,20 @@ pub struct FollowStatus {
     pub error: Option<(Fault, i64)>,
     /// What the metastore said about itself when last probed.
     pub facts: Option<SourceFacts>,
+}
+
+impl FollowStatus {
+    /// The lag as it is at `now` (microseconds since 1970): what the last look found, and more
+    /// the longer nobody could look.
+    pub fn lag_ms_at(&self, now: i64) -> Option<i64> {
+        let since = match self.mode {
+            FollowMode::Polling => self.last_pass_at,
+            _ if matches!(self.state, FollowState::Error | FollowState::Repairing) => self.current_at,
+            _ => None,
+        };
+        let age_ms = since.map(|since| (now.saturating_sub(since) / 1_000).max(0));
+        self.lag_ms.max(age_ms)
+    }
 }
 
 /// One endpoint of a metastore as last seen: a row of `federation.endpoints`.

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::plan::{Plan, TableWork, partition_count, plan};
+use super::plan::{Plan, TableWork, partition_count, plan, taken_at_once};
 use super::reread::reread;
 use super::session::Session;
 use crate::change::{Change, EventRow};
@@ -23,7 +23,9 @@ const LOOK_EVENTS_MAX: usize = 10_000;
 const EMPTY_LOOKS_MAX: u32 = 3;
 /// Tries of events of which not one call worked, before their objects are given up as broken.
 const TRIES_MAX: u32 = 5;
-/// Tables whose details are read in one go when the log is quiet, and tables tried again.
+/// Tables whose details are read in one look, so that what else happened shows soon.
+const DETAILS_TABLES_MAX: usize = 200;
+/// Tables tried again in one go.
 const QUIET_TABLES_MAX: usize = 200;
 /// Pause between tries of tables that failed.
 const RETRY_PAUSE_MICROS: i64 = 60_000_000;
@@ -51,10 +53,6 @@ pub(super) struct Follower {
     /// so the position in the store stays where it was.
     is_held: bool,
     empty_looks: u32,
-    details_due: BTreeSet<TableName>,
-    /// Tables that an earlier look did not find. When all events up to a head asked after that
-    /// are applied and they are still mirrored, no event tells where they went.
-    suspects: BTreeSet<TableName>,
     retry_at: i64,
     /// Objects came or went since the grants were last read.
     are_privileges_due: bool,
@@ -71,8 +69,6 @@ impl Follower {
             cursor,
             is_held,
             empty_looks: 0,
-            details_due: BTreeSet::new(),
-            suspects: BTreeSet::new(),
             retry_at,
             are_privileges_due: false,
             privileges_at: 0,
@@ -97,26 +93,29 @@ impl Follower {
     }
 
     pub async fn look(&mut self) -> Result<Look, Fault> {
-        let head = self.session.source.head_event_id().await?;
-        self.session.status(|status| status.head_event_id = Some(head));
-        let suspects = std::mem::take(&mut self.suspects);
-        let look = self.look_up_to(head, &suspects).await?;
-        if look == Look::More {
-            self.suspects.extend(suspects);
+        // Before the head is asked for, see there.
+        let suspects = std::mem::take(&mut *self.session.suspects.lock());
+        let look = self.look_with(&suspects).await;
+        if !matches!(look, Ok(Look::Idle)) {
+            self.session.suspects.lock().extend(suspects);
         }
-        Ok(look)
+        look
     }
 
-    async fn look_up_to(&mut self, head: i64, suspects: &BTreeSet<TableName>) -> Result<Look, Fault> {
+    async fn look_with(&mut self, suspects: &BTreeSet<TableName>) -> Result<Look, Fault> {
+        let asked_at = self.session.now();
+        let head = self.session.source.head_event_id().await?;
+        self.session.status(|status| status.head_event_id = Some(head));
         if head < self.cursor {
             // The log began anew: another database, or a restored one.
             return Ok(Look::Gap);
         }
         if head == self.cursor {
-            self.session.status(|status| status.lag_ms = Some(0));
+            self.show_current(asked_at);
             return self.quiet(suspects).await;
         }
-        let Some(events) = self.events(head).await? else { return Ok(Look::Gap) };
+        let Some(mut events) = self.events(head).await? else { return Ok(Look::Gap) };
+        events.truncate(taken_at_once(&events, DETAILS_TABLES_MAX));
         let Some(last) = events.last().map(|event| event.event_id) else {
             self.empty_looks += 1;
             return Ok(if self.empty_looks < EMPTY_LOOKS_MAX { Look::Idle } else { Look::Gap });
@@ -127,7 +126,7 @@ impl Follower {
         if last < head {
             return Ok(Look::More);
         }
-        self.session.status(|status| status.lag_ms = Some(0));
+        self.show_current(asked_at);
         self.quiet(suspects).await
     }
 
@@ -162,8 +161,7 @@ impl Follower {
                 return Err(fault);
             }
             changes = read.changes;
-            self.details_due.extend(read.details_later);
-            self.suspects.extend(read.not_found);
+            self.session.suspects.lock().extend(read.not_found);
         }
         let rows = event_rows(events, self.session.now());
         if !rows.is_empty() {
@@ -179,20 +177,15 @@ impl Follower {
         Ok(())
     }
 
-    /// Work that waits for the log to be quiet: details of altered tables, what failed, and
-    /// tables that went without an event.
+    /// Work that waits for the log to be quiet: what failed, and tables that went without an
+    /// event.
     async fn quiet(&mut self, suspects: &BTreeSet<TableName>) -> Result<Look, Fault> {
         self.privileges().await?;
         let mut plan = Plan::default();
-        let due: Vec<TableName> = self.details_due.iter().take(QUIET_TABLES_MAX).cloned().collect();
-        for table in &due {
-            let work = TableWork { reads_table: true, details: true, ..TableWork::default() };
-            plan.tables.insert(table.clone(), work);
-        }
         if self.retry_at <= self.session.now() {
             self.retry_at = self.session.now() + RETRY_PAUSE_MICROS;
             for table in self.session.failures.lock().tables(QUIET_TABLES_MAX) {
-                plan.tables.insert(table, TableWork { details: true, ..TableWork::whole() });
+                plan.tables.insert(table, TableWork::whole());
             }
         }
         let view = self.session.current()?;
@@ -208,11 +201,8 @@ impl Follower {
         let read_at = self.session.now();
         let read = reread(&self.session, plan, read_at).await?;
         self.session.apply(read_at, read.changes).await?;
-        self.suspects.extend(read.not_found);
-        for table in &due {
-            self.details_due.remove(table);
-        }
-        Ok(if self.details_due.is_empty() { Look::Idle } else { Look::More })
+        self.session.suspects.lock().extend(read.not_found);
+        Ok(Look::Idle)
     }
 
     /// Reads all grants, when they are due. A failure is no reason to stop following: the next
@@ -235,6 +225,17 @@ impl Follower {
                 self.are_privileges_due = true;
                 Ok(())
             }
+        }
+    }
+
+    /// The mirror included everything when the head was asked for; not while what lost events
+    /// changed is still being read.
+    fn show_current(&self, asked_at: i64) {
+        if !self.is_held {
+            self.session.status(|status| {
+                status.lag_ms = Some(0);
+                status.current_at = Some(asked_at);
+            });
         }
     }
 

@@ -55,16 +55,14 @@ pub(super) struct TableWork {
     /// It was created by one of these events, so its partitions have events of their own.
     pub is_created: bool,
     pub partitions: Partitions,
-    /// Constraints and column statistics, with the events.
+    /// Constraints and column statistics. Metastores before Hive 4 write no event for statistics,
+    /// only the change of the table that goes with them.
     pub details: bool,
-    /// Constraints and column statistics, when there is time: metastores before Hive 4 write no
-    /// event for statistics, only the change of the table that goes with them.
-    pub details_later: bool,
 }
 
 impl TableWork {
     pub fn whole() -> Self {
-        Self { reads_table: true, partitions: Partitions::All, details_later: true, ..Self::default() }
+        Self { reads_table: true, partitions: Partitions::All, details: true, ..Self::default() }
     }
 }
 
@@ -136,7 +134,7 @@ impl Plan {
                 *work = TableWork {
                     reads_table: true,
                     is_created: true,
-                    details_later: true,
+                    details: true,
                     partitions: std::mem::take(&mut work.partitions),
                     ..TableWork::default()
                 };
@@ -144,7 +142,7 @@ impl Plan {
             EventSubject::TableAltered(table) => {
                 let work = self.work(table);
                 work.reads_table = true;
-                work.details_later = true;
+                work.details = true;
             }
             EventSubject::TableRenamed { from, to } => {
                 self.tables.remove(from);
@@ -182,6 +180,23 @@ impl Plan {
     }
 }
 
+/// How many of the events to take at once: those that ask for the details of at most
+/// `tables_max` tables, and at least one. Details take several calls per table.
+pub(super) fn taken_at_once(events: &[SourceEvent], tables_max: usize) -> usize {
+    let mut tables = BTreeSet::new();
+    let asks_for_more = |event: &SourceEvent| {
+        match &event.subject {
+            EventSubject::TableCreated(table)
+            | EventSubject::TableAltered(table)
+            | EventSubject::TableDetails(table)
+            | EventSubject::TableRenamed { to: table, .. } => tables.insert(table.clone()),
+            _ => false,
+        };
+        tables_max < tables.len()
+    };
+    events.iter().position(asks_for_more).unwrap_or(events.len()).max(1)
+}
+
 /// Partitions that an event names.
 pub(super) fn partition_count(subject: &EventSubject) -> u64 {
     match subject {
@@ -217,6 +232,29 @@ mod tests {
     }
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| name.to_string()).collect()
+    }
+
+    #[test]
+    fn details_of_few_tables_are_asked_for_at_once() {
+        let event = |subject| SourceEvent {
+            event_id: 1,
+            event_time: 0,
+            event_type: String::new(),
+            catalog_name: None,
+            database_name: None,
+            table_name: None,
+            subject,
+        };
+        let altered: Vec<SourceEvent> = ["a", "b", "a", "c", "b"]
+            .into_iter()
+            .flat_map(|name| {
+                let partitions = EventSubject::PartitionsPut(table(&format!("p{name}")), vec![]);
+                [event(partitions), event(EventSubject::TableAltered(table(name)))]
+            })
+            .collect();
+        assert_eq!(taken_at_once(&altered, 2), 7, "up to the third table that was altered");
+        assert_eq!(taken_at_once(&altered, 3), 10);
+        assert_eq!(taken_at_once(&altered[1..], 0), 1, "never none");
     }
 
     #[test]

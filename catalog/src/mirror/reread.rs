@@ -29,8 +29,6 @@ const LIST_BYTES_MAX: usize = 32 << 20;
 pub(super) struct Reread {
     /// To apply, in order.
     pub changes: Vec<Change>,
-    /// Tables whose details are to be read when there is time.
-    pub details_later: BTreeSet<TableName>,
     /// Tables that were not found and not dropped.
     pub not_found: BTreeSet<TableName>,
     /// Set when not one call brought anything but errors.
@@ -90,13 +88,12 @@ pub(super) async fn reread(session: &Arc<Session>, plan: Plan, read_at: i64) -> 
     work.catalogs().await?;
     work.steps().await?;
     let tables = work.tables().await?;
-    let details_later = work.details_later(&tables);
     work.partitions(&tables).await?;
     work.functions().await?;
     work.details(&tables).await?;
     work.settle();
     let fault = work.call_failed.filter(|_| work.calls_ok == 0);
-    Ok(Reread { changes: work.changes, details_later, not_found: work.not_found, fault })
+    Ok(Reread { changes: work.changes, not_found: work.not_found, fault })
 }
 
 impl Work {
@@ -290,13 +287,6 @@ impl Work {
             }
             None => !is_created,
         }
-    }
-
-    fn details_later(&self, found: &BTreeMap<TableName, Table>) -> BTreeSet<TableName> {
-        let is_later = |table: &&TableName| {
-            self.plan.tables.get(*table).is_some_and(|work| work.details_later && !work.details)
-        };
-        found.keys().filter(is_later).cloned().collect()
     }
 
     async fn partitions(&mut self, found: &BTreeMap<TableName, Table>) -> Result<(), Fault> {

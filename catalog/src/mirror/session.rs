@@ -1,6 +1,7 @@
 //! What everything that mirrors one metastore shares: where to read, where to keep, what failed
 //! before, and the gate that keeps passes and events from overtaking each other.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,6 +38,9 @@ pub(super) struct Session {
     /// Every read that begins now includes the events up to this id.
     included: AtomicI64,
     pub failures: Mutex<Failures>,
+    /// Tables that were not found although they are mirrored. When all events up to a head asked
+    /// after that are applied and they are still mirrored, no event tells where they went.
+    pub suspects: Mutex<BTreeSet<TableName>>,
     tries: AtomicU32,
     has_worked: AtomicBool,
     has_polled: AtomicBool,
@@ -55,6 +59,7 @@ impl Session {
             gate: Arc::default(),
             included: AtomicI64::new(NO_EVENT),
             failures: Mutex::new(Failures::of(ledger.errors.iter().map(|row| &row.3))),
+            suspects: Mutex::default(),
             tries: AtomicU32::new(0),
             has_worked: AtomicBool::new(false),
             has_polled: AtomicBool::new(false),

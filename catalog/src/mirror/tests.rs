@@ -89,6 +89,12 @@ impl Scene {
         tokio::join!(mirror.run(stopped), wait);
     }
 
+    /// A follower with nothing but what is stored.
+    fn follower(&self) -> Follower {
+        let session = Session::new(&self.home.mirror(&self.world));
+        Follower::new(session, self.home.position().unwrap(), false)
+    }
+
     fn is_mirrored(&self) -> bool {
         self.world.contents() == self.home.contents()
     }
@@ -532,6 +538,68 @@ async fn stopping_leaves_no_run_open() {
     let is_begun = || scene.world.state.lock().calls.contains_key("tables");
     scene.run_until(is_begun).await;
     assert!(scene.runs().iter().all(|run| run.1 != "running"), "{:?}", scene.runs());
+}
+
+fn slow() -> Fault {
+    Fault::new(Code::METASTORE_SLOW, "fake", "no answer")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn details_of_altered_tables_survive_errors_and_kills() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    let table = db("d0").table("t1");
+    scene.world.change(|state| {
+        state.write_statistics(&table);
+        // As metastores before Hive 4: the change of the table is all that the log tells.
+        state.log.pop();
+        state.alter_table(&table);
+        state.faults.insert("table_details".into(), slow());
+    });
+    let mut follower = scene.follower();
+    assert_eq!(follower.look().await.unwrap_err().code, Code::METASTORE_SLOW);
+    scene.world.change(|state| state.faults.clear());
+    // Of the first follower, nothing but the store is left.
+    let mut follower = scene.follower();
+    assert_eq!(follower.look().await.unwrap(), Look::Idle);
+    scene.assert_mirrored();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_that_went_without_an_event_are_dropped_even_after_an_error() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    let table = db("d0").table("t1");
+    scene.world.change(|state| {
+        state.alter_table(&table);
+        state.databases.get_mut(&table.database).unwrap().tables.remove(&table.table);
+    });
+    let session = Session::new(&scene.home.mirror(&scene.world));
+    let position = || scene.home.position().unwrap();
+    let mut follower = Follower::new(session.clone(), position(), false);
+    assert_eq!(follower.look().await.unwrap(), Look::Idle);
+    scene.world.change(|state| {
+        state.faults.insert("head_event_id".into(), slow());
+    });
+    follower.look().await.unwrap_err();
+    scene.world.change(|state| state.faults.clear());
+    let mut follower = Follower::new(session, position(), false);
+    assert_eq!(follower.look().await.unwrap(), Look::Idle);
+    scene.assert_mirrored();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lag_grows_while_nobody_can_look() {
+    let scene = Scene::filled();
+    scene.run_until(|| scene.state() == FollowState::Following).await;
+    let lag_ms = || scene.home.catalog.status(scene.home.metastore).lag_ms;
+    assert_eq!(lag_ms(), Some(0));
+    scene.world.change(|state| {
+        state.faults.insert("all".into(), Fault::new(Code::METASTORE_UNREACHABLE, "fake", "refused"));
+    });
+    scene.run_until(|| scene.state() == FollowState::Error && lag_ms() > Some(0)).await;
+    scene.world.change(|state| state.faults.clear());
+    scene.run_until(|| scene.state() == FollowState::Following && lag_ms() == Some(0)).await;
 }
 
 #[derive(Clone, Debug)]

@@ -281,7 +281,9 @@ impl Catalog {
 
     /// Status of a metastore's follower.
     pub fn status(&self, metastore: MetastoreId) -> FollowStatus {
-        self.volatile.lock().get(&metastore).map(|v| v.status.clone()).unwrap_or_default()
+        let mut status = self.volatile.lock().get(&metastore).map(|v| v.status.clone()).unwrap_or_default();
+        status.lag_ms = status.lag_ms_at(self.clock().now_micros());
+        status
     }
 
     /// Changes the status of a metastore's follower; written with the next change.

@@ -406,6 +406,7 @@ pub(crate) fn read_status(bytes: &[u8]) -> Result<FollowStatus, Fault> {
             })
         })?,
         lag_ms: None,
+        current_at: None,
         next_run_at: None,
     })
 }
