@@ -1,8 +1,9 @@
 //! Throws random and damaged bytes at everything that reads bytes from a metastore, for
 //! `SKEP_FUZZ_SECONDS` (5 when not set). The seed is printed; `SKEP_FUZZ_SEED` repeats a run.
 //!
-//! What must hold: no panic, no abort, no input that never ends, no memory beyond the limits, and
-//! the two readers of binary messages (in pieces, and at once) agree.
+//! What must hold: no panic, no abort, no input that never ends, and the two readers of binary
+//! messages (in pieces, and at once) agree. The inputs are small, so nothing is said of memory here:
+//! `amplification.rs` does that.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,13 +19,9 @@ use skep_hms::events::{RawEvent, subject};
 use skep_hms::objects::*;
 use skep_hms::thrift::*;
 
-/// Small, so that memory shows when a limit is not kept.
+/// Small, so that the limits are met.
 const LIMITS: Limits =
     Limits { message_bytes_max: 1 << 20, string_bytes_max: 1 << 19, depth_max: 64, name_bytes_max: 128 };
-
-/// Memory that the run may take above what it began with: buffers of one message in its wire
-/// forms, decoded objects of it, and the allocator's slack.
-const MEMORY_BYTES_MAX: u64 = 256 << 20;
 
 /// Numbers that lengths and counts like to be wrong with.
 const NUMBERS: [u32; 9] = [0, 1, 0x7f, 0xff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 24];
@@ -42,13 +39,6 @@ const EVENT_TYPES: [&str; 8] = [
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
-}
-
-/// Peak memory of this process.
-fn memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }
 
 /// Well-formed struct bodies to begin from.
@@ -179,7 +169,6 @@ fn decode_struct(bytes: &[u8]) {
     let _ = decoder.column_statistic(bytes);
     let _ = decoder.privilege(bytes);
     let _ = ApplicationException::decode(bytes);
-    let _ = read_table_names(&mut Reader::new(bytes));
     if let Ok(text) = to_tjson(bytes) {
         let _ = from_tjson(&text);
     }
@@ -268,7 +257,6 @@ fn no_bytes_break_a_decoder() {
     println!("SKEP_FUZZ_SEED={seed} SKEP_FUZZ_SECONDS={seconds}");
     let mut rng = StdRng::seed_from_u64(seed);
     let (bodies, jsons) = (bodies(), messages_json());
-    let memory_before = memory_bytes();
     let started = Instant::now();
     let mut count = 0u64;
     while started.elapsed() < Duration::from_secs(seconds) {
@@ -290,8 +278,4 @@ fn no_bytes_break_a_decoder() {
     }
     println!("{count} inputs of each kind");
     assert!(count > 0, "no time for a single input");
-    if let (Some(before), Some(after)) = (memory_before, memory_bytes()) {
-        let grown = after.saturating_sub(before);
-        assert!(grown < MEMORY_BYTES_MAX, "memory grew by {grown} bytes");
-    }
 }

@@ -112,11 +112,6 @@ impl Client {
         self.inner.endpoints[self.inner.preferred.load(Ordering::Relaxed)].uri.clone()
     }
 
-    /// How many calls may be under way now: adapts between 1 and `requests_in_flight_max`.
-    pub fn requests_in_flight_limit(&self) -> usize {
-        self.inner.pacing.limit()
-    }
-
     /// Calls `method` with a struct body of arguments; gives the body of the result struct.
     ///
     /// A connection that the server closed while it was idle is replaced and the call repeated,

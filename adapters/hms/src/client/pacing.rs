@@ -70,7 +70,8 @@ impl Pacing {
         }
     }
 
-    pub(super) fn limit(&self) -> usize {
+    #[cfg(test)]
+    fn limit(&self) -> usize {
         self.state.lock().limit
     }
 

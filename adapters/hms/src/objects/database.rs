@@ -4,7 +4,7 @@ use bytes::Bytes;
 use skep_catalog::model::{CatalogObject, Database};
 
 use super::fields::{
-    Unknown, parameters, principal_type, seconds, text, text_option, write_principal_type, write_seconds,
+    Unknown, parameters, principal_type, required, seconds, text_option, write_principal_type, write_seconds,
 };
 use crate::thrift::{Reader, Result, Writer};
 
@@ -12,15 +12,17 @@ use crate::thrift::{Reader, Result, Writer};
 pub fn read_catalog(reader: &mut Reader<'_>) -> Result<CatalogObject> {
     let mut catalog = CatalogObject::default();
     let mut unknown = Unknown::default();
+    let mut name = None;
     while let Some((kind, id)) = reader.field()? {
         match id {
-            1 => catalog.name = text(reader, kind)?,
+            1 => name = text_option(reader, kind)?,
             2 => catalog.description = text_option(reader, kind)?,
             3 => catalog.location = text_option(reader, kind)?,
             4 => catalog.create_time = Some(seconds(reader, kind)?),
             _ => unknown.add(reader, kind, id)?,
         }
     }
+    catalog.name = required(reader, "Catalog.name", name)?;
     catalog.unknown_hash = unknown.0;
     Ok(catalog)
 }
@@ -41,9 +43,10 @@ pub fn encode_catalog(catalog: &CatalogObject) -> Bytes {
 pub fn read_database(reader: &mut Reader<'_>) -> Result<Database> {
     let mut database = Database::default();
     let mut unknown = Unknown::default();
+    let mut name = None;
     while let Some((kind, id)) = reader.field()? {
         match id {
-            1 => database.name = text(reader, kind)?,
+            1 => name = text_option(reader, kind)?,
             2 => database.description = text_option(reader, kind)?,
             3 => database.location = text_option(reader, kind)?,
             4 => database.parameters = parameters(reader, kind)?,
@@ -59,6 +62,7 @@ pub fn read_database(reader: &mut Reader<'_>) -> Result<Database> {
             _ => unknown.add(reader, kind, id)?,
         }
     }
+    database.name = required(reader, "Database.name", name)?;
     database.unknown_hash = unknown.0;
     Ok(database)
 }

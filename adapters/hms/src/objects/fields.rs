@@ -3,7 +3,7 @@
 use skep_catalog::model::{Column, Parameters, PrincipalType};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::thrift::{Kind, Reader, Result, Writer};
+use crate::thrift::{Flaw, Kind, Reader, Result, ThriftError, Writer};
 
 /// Hash of the fields that skep does not know, whatever their order; 0 when there are none.
 #[derive(Default)]
@@ -73,16 +73,26 @@ pub(super) fn write_seconds(writer: &mut Writer, id: i16, seconds: i64) {
     writer.field_i32(id, seconds.clamp(i32::MIN.into(), i32::MAX.into()) as i32);
 }
 
-/// A list; room is made for at most 1,000 elements before they are there.
+/// A field that no struct of its kind is without: it also keeps many tiny structs from becoming
+/// much larger values.
+pub(super) fn required<T>(reader: &Reader<'_>, field: &'static str, value: Option<T>) -> Result<T> {
+    value.ok_or_else(|| ThriftError { offset: reader.position(), flaw: Flaw::MissingField(field) })
+}
+
+/// Bytes of a struct that holds a text at least: field header, length, stop byte.
+pub(super) const NAMED_BYTES_MIN: usize = 8;
+
+/// A list whose elements take at least `bytes_min` bytes each.
 pub(super) fn list<'a, T>(
     reader: &mut Reader<'a>,
     kind: Kind,
     element: Kind,
+    bytes_min: usize,
     mut read: impl FnMut(&mut Reader<'a>) -> Result<T>,
 ) -> Result<Vec<T>> {
     reader.expect(Kind::List, kind)?;
-    let count = reader.list_of(element)?;
-    let mut values = Vec::with_capacity(count.min(1_000));
+    let count = reader.list_of_at_least(element, bytes_min)?;
+    let mut values = Vec::with_capacity(count);
     for _ in 0..count {
         values.push(read(reader)?);
     }
@@ -90,14 +100,14 @@ pub(super) fn list<'a, T>(
 }
 
 pub(super) fn texts(reader: &mut Reader<'_>, kind: Kind) -> Result<Vec<String>> {
-    list(reader, kind, Kind::String, |reader| reader.string().map(str::to_owned))
+    list(reader, kind, Kind::String, 4, |reader| reader.string().map(str::to_owned))
 }
 
 /// A map of texts, sorted by key, keys unique (the last one counts).
 pub(super) fn parameters(reader: &mut Reader<'_>, kind: Kind) -> Result<Parameters> {
     reader.expect(Kind::Map, kind)?;
     let count = reader.map_of(Kind::String, Kind::String)?;
-    let mut pairs: Parameters = Vec::with_capacity(count.min(1_000));
+    let mut pairs: Parameters = Vec::with_capacity(count);
     for _ in 0..count {
         let key = reader.string()?;
         pairs.push((key.to_owned(), reader.string()?.to_owned()));
@@ -131,16 +141,18 @@ pub(super) fn write_principal_type(writer: &mut Writer, id: i16, value: Option<P
 
 /// A list of `FieldSchema`.
 pub(super) fn columns(reader: &mut Reader<'_>, kind: Kind, unknown: &mut Unknown) -> Result<Vec<Column>> {
-    list(reader, kind, Kind::Struct, |reader| {
+    list(reader, kind, Kind::Struct, NAMED_BYTES_MIN, |reader| {
         let mut column = Column::default();
+        let mut name = None;
         while let Some((kind, id)) = reader.field()? {
             match id {
-                1 => column.name = text(reader, kind)?,
+                1 => name = text_option(reader, kind)?,
                 2 => column.data_type = text(reader, kind)?,
                 3 => column.comment = text_option(reader, kind)?,
                 _ => unknown.add(reader, kind, id)?,
             }
         }
+        column.name = required(reader, "FieldSchema.name", name)?;
         Ok(column)
     })
 }

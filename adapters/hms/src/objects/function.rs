@@ -4,7 +4,8 @@ use bytes::Bytes;
 use skep_catalog::model::{DEFAULT_CATALOG, DatabaseName, Function};
 
 use super::fields::{
-    Unknown, i32, list, principal_type, seconds, text, text_option, write_principal_type, write_seconds,
+    NAMED_BYTES_MIN, Unknown, i32, list, principal_type, required, seconds, text, text_option,
+    write_principal_type, write_seconds,
 };
 use crate::thrift::{Kind, Reader, Result, Writer};
 
@@ -19,11 +20,12 @@ pub fn read_function(reader: &mut Reader<'_>) -> Result<Function> {
 /// Reads a `Function` struct and the database that it names.
 pub(crate) fn read_function_in(reader: &mut Reader<'_>) -> Result<(DatabaseName, Function)> {
     let mut function = Function::default();
+    let mut name = None;
     let mut database = DatabaseName::new(DEFAULT_CATALOG, "");
     let mut unknown = Unknown::default();
     while let Some((kind, id)) = reader.field()? {
         match id {
-            1 => function.name = text(reader, kind)?,
+            1 => name = text_option(reader, kind)?,
             2 => database.database = text(reader, kind)?,
             3 => function.class_name = text_option(reader, kind)?,
             4 => function.owner_name = text_option(reader, kind)?,
@@ -32,32 +34,34 @@ pub(crate) fn read_function_in(reader: &mut Reader<'_>) -> Result<(DatabaseName,
             // 7: language, 1 is Java.
             7 => unknown.add_enum(reader, kind, id, 1)?,
             8 => {
-                function.resources =
-                    list(reader, kind, Kind::Struct, |reader| read_resource(reader, &mut unknown))?;
+                function.resources = list(reader, kind, Kind::Struct, NAMED_BYTES_MIN, |reader| {
+                    read_resource(reader, &mut unknown)
+                })?;
             }
             9 => database.catalog = text(reader, kind)?,
             _ => unknown.add(reader, kind, id)?,
         }
     }
+    function.name = required(reader, "Function.functionName", name)?;
     function.unknown_hash = unknown.0;
     Ok((database, function))
 }
 
 fn read_resource(reader: &mut Reader<'_>, unknown: &mut Unknown) -> Result<(String, String)> {
-    let mut resource = (String::new(), String::new());
+    let (mut resource_kind, mut uri) = (String::new(), None);
     while let Some((kind, id)) = reader.field()? {
         match id {
             1 => {
                 let number = i32(reader, kind)?;
                 let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
                 let known = place.and_then(|place| RESOURCE_KINDS.get(place));
-                resource.0 = known.map_or_else(|| number.to_string(), |name| (*name).to_owned());
+                resource_kind = known.map_or_else(|| number.to_string(), |name| (*name).to_owned());
             }
-            2 => resource.1 = text(reader, kind)?,
+            2 => uri = text_option(reader, kind)?,
             _ => unknown.add(reader, kind, id)?,
         }
     }
-    Ok(resource)
+    Ok((resource_kind, required(reader, "ResourceUri.uri", uri)?))
 }
 
 /// A `Function` struct; `catalog` as in [`super::encode_table`].

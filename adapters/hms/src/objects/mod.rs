@@ -29,7 +29,7 @@ pub use function::{encode_function, read_function};
 pub use partition::{encode_partition, read_partition};
 pub use privilege::{encode_privilege, read_privilege};
 pub use statistic::{encode_column_statistic, read_column_statistic};
-pub use table::{encode_table, read_table, read_table_names};
+pub use table::{encode_table, read_table};
 
 use crate::thrift::{Reader, Result};
 

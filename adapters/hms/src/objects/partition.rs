@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use skep_catalog::model::Partition;
 
-use super::fields::{Unknown, parameters, seconds, texts, write_seconds};
+use super::fields::{Unknown, parameters, required, seconds, texts, write_seconds};
 use super::storage::{read_storage, write_storage};
 use crate::thrift::{Reader, Result, Writer};
 
@@ -11,9 +11,10 @@ use crate::thrift::{Reader, Result, Writer};
 pub fn read_partition(reader: &mut Reader<'_>) -> Result<Partition> {
     let mut partition = Partition::default();
     let mut unknown = Unknown::default();
+    let mut values = None;
     while let Some((kind, id)) = reader.field()? {
         match id {
-            1 => partition.values = texts(reader, kind)?,
+            1 => values = Some(texts(reader, kind)?),
             4 => partition.create_time = seconds(reader, kind)?,
             5 => partition.last_access_time = seconds(reader, kind)?,
             6 => partition.storage = read_storage(reader, kind)?,
@@ -25,6 +26,7 @@ pub fn read_partition(reader: &mut Reader<'_>) -> Result<Partition> {
             _ => unknown.add(reader, kind, id)?,
         }
     }
+    partition.values = required(reader, "Partition.values", values)?;
     partition.unknown_hash = unknown.0;
     Ok(partition)
 }

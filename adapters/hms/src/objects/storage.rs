@@ -2,7 +2,10 @@
 
 use skep_catalog::model::{SerdeInfo, SkewedInfo, StorageDescriptor};
 
-use super::fields::{Unknown, columns, flag, i32, list, parameters, text, text_option, texts, write_columns};
+use super::fields::{
+    NAMED_BYTES_MIN, Unknown, columns, flag, i32, list, parameters, required, text_option, texts,
+    write_columns,
+};
 use crate::thrift::{Kind, Reader, Result, Writer};
 
 pub(super) fn read_storage(reader: &mut Reader<'_>, kind: Kind) -> Result<StorageDescriptor> {
@@ -20,8 +23,9 @@ pub(super) fn read_storage(reader: &mut Reader<'_>, kind: Kind) -> Result<Storag
             7 => storage.serde = read_serde(reader, kind, &mut unknown)?,
             8 => storage.bucket_columns = texts(reader, kind)?,
             9 => {
-                storage.sort_columns =
-                    list(reader, kind, Kind::Struct, |reader| read_order(reader, &mut unknown))?;
+                storage.sort_columns = list(reader, kind, Kind::Struct, NAMED_BYTES_MIN, |reader| {
+                    read_order(reader, &mut unknown)
+                })?;
             }
             10 => storage.parameters = parameters(reader, kind)?,
             11 => storage.skewed = Some(read_skewed(reader, kind, &mut unknown)?),
@@ -50,15 +54,15 @@ fn read_serde(reader: &mut Reader<'_>, kind: Kind, unknown: &mut Unknown) -> Res
 }
 
 fn read_order(reader: &mut Reader<'_>, unknown: &mut Unknown) -> Result<(String, i32)> {
-    let mut order = (String::new(), 1);
+    let (mut column, mut order) = (None, 1);
     while let Some((kind, id)) = reader.field()? {
         match id {
-            1 => order.0 = text(reader, kind)?,
-            2 => order.1 = i32(reader, kind)?,
+            1 => column = text_option(reader, kind)?,
+            2 => order = i32(reader, kind)?,
             _ => unknown.add(reader, kind, id)?,
         }
     }
-    Ok(order)
+    Ok((required(reader, "Order.col", column)?, order))
 }
 
 fn read_skewed(reader: &mut Reader<'_>, kind: Kind, unknown: &mut Unknown) -> Result<SkewedInfo> {
@@ -67,10 +71,12 @@ fn read_skewed(reader: &mut Reader<'_>, kind: Kind, unknown: &mut Unknown) -> Re
     while let Some((kind, id)) = reader.field()? {
         match id {
             1 => skewed.columns = texts(reader, kind)?,
-            2 => skewed.values = list(reader, kind, Kind::List, |reader| texts(reader, Kind::List))?,
+            2 => skewed.values = list(reader, kind, Kind::List, 5, |reader| texts(reader, Kind::List))?,
             3 => {
                 reader.expect(Kind::Map, kind)?;
-                for _ in 0..reader.map_of(Kind::List, Kind::String)? {
+                let count = reader.map_of(Kind::List, Kind::String)?;
+                skewed.locations = Vec::with_capacity(count);
+                for _ in 0..count {
                     let values = texts(reader, Kind::List)?;
                     skewed.locations.push((values, reader.string()?.to_owned()));
                 }

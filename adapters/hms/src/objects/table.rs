@@ -1,10 +1,10 @@
 //! `Table`.
 
 use bytes::Bytes;
-use skep_catalog::model::{DEFAULT_CATALOG, DatabaseName, Table, TableName};
+use skep_catalog::model::Table;
 
 use super::fields::{
-    Unknown, columns, flag, parameters, principal_type, seconds, text, text_option, write_columns,
+    Unknown, columns, flag, parameters, principal_type, required, seconds, text, text_option, write_columns,
     write_principal_type, write_seconds,
 };
 use super::storage::{read_storage, write_storage};
@@ -14,9 +14,10 @@ use crate::thrift::{Kind, Reader, Result, Writer};
 pub fn read_table(reader: &mut Reader<'_>) -> Result<Table> {
     let mut table = Table::default();
     let mut unknown = Unknown::default();
+    let mut name = None;
     while let Some((kind, id)) = reader.field()? {
         match id {
-            1 => table.name = text(reader, kind)?,
+            1 => name = text_option(reader, kind)?,
             3 => table.owner_name = text_option(reader, kind)?,
             4 => table.create_time = seconds(reader, kind)?,
             5 => table.last_access_time = seconds(reader, kind)?,
@@ -39,24 +40,9 @@ pub fn read_table(reader: &mut Reader<'_>) -> Result<Table> {
             _ => unknown.add(reader, kind, id)?,
         }
     }
+    table.name = required(reader, "Table.tableName", name)?;
     table.unknown_hash = unknown.0;
     Ok(table)
-}
-
-/// The full name in a `Table` struct; `None` when it holds no table name.
-pub fn read_table_names(reader: &mut Reader<'_>) -> Result<Option<TableName>> {
-    let mut catalog = DEFAULT_CATALOG.to_owned();
-    let (mut database, mut table) = (String::new(), String::new());
-    while let Some((kind, id)) = reader.field()? {
-        match id {
-            1 => table = text(reader, kind)?,
-            2 => database = text(reader, kind)?,
-            17 => catalog = text(reader, kind)?,
-            _ => reader.skip(kind)?,
-        }
-    }
-    let name = TableName { database: DatabaseName { catalog, database }, table };
-    Ok((!name.table.is_empty() && !name.database.database.is_empty()).then_some(name))
 }
 
 /// A `Table` struct. With `catalog` in the form of Hive 3 and later, without it in that of 2.3,

@@ -1,6 +1,6 @@
 //! Reading many objects with few calls.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use skep_catalog::model::{
 use skep_catalog::ports::Batch;
 
 use super::reply::{NOT_FOUND_SECOND, NOT_FOUND_THIRD, read_items, read_struct, read_wrapped};
-use super::{Answer, HmsSource, is_missing, of_metastore};
+use super::{Answer, Failure, HmsSource, is_missing, of_metastore};
 use crate::objects::{read_partition, read_table};
 use crate::thrift::{Reader, ThriftError};
 
@@ -33,17 +33,25 @@ pub(super) trait Objects: Send {
     fn name_of(&mut self, object: &Self::Object) -> String;
 }
 
-/// Reads `names` in bulk. A bulk call that fails by itself (one object spoils it, or the server
-/// limits its size) is done again in halves, down to single objects.
+/// Failed calls without a single success after which no more are made: a server that fails at
+/// everything is not asked a thousand times.
+const FAILURES_MAX: usize = 16;
+
+/// Reads `names` in bulk. A bulk call that fails by itself (one object spoils it, the server limits
+/// its size, or its reply is larger than accepted) is done again in halves, down to single objects.
+/// A refusal is not: the halves would be refused too. A connection closed in the middle may be a
+/// server that cannot build a reply so large: it is tried in halves once.
 pub(super) async fn read_in_bulk<O: Objects>(
     objects: &mut O,
     names: &[String],
 ) -> Result<Batch<O::Object>, Fault> {
     let mut batch = Batch::default();
+    let mut brake = Brake::default();
     let mut pending = vec![names];
     while let Some(names) = pending.pop() {
-        let singles: Vec<&String> = match objects.bulk(names).await {
+        let mut singles: VecDeque<&String> = match objects.bulk(names).await {
             Ok(Bulk { items, flaw }) => {
+                brake.has_success = true;
                 let start = batch.items.len();
                 batch.items.extend(items.into_iter().map(|item| (objects.name_of(&item.value), item)));
                 if flaw.is_none() {
@@ -55,24 +63,77 @@ pub(super) async fn read_in_bulk<O: Objects>(
             }
             Err(failure) if failure.fault.code == Code::METASTORE_NOT_FOUND => continue,
             Err(failure) if failure.fault.code == Code::METASTORE_METHOD_MISSING => names.iter().collect(),
-            Err(failure) if !failure.is_of_object => return Err(failure.fault),
-            Err(_) if names.len() > 1 => {
-                let (first, second) = names.split_at(names.len() / 2);
-                pending.extend([second, first]);
+            Err(failure) if failure.fault.code == Code::METASTORE_REFUSED && failure.is_of_object => {
+                fail_all(&mut batch, names, &failure.fault);
                 continue;
             }
-            Err(_) => names.iter().collect(),
+            Err(failure) => match brake.failed(failure, names.len() > 1)? {
+                Some(last) => {
+                    pending.push(names);
+                    return Ok(given_up(batch, pending, last));
+                }
+                None if names.len() > 1 => {
+                    let (first, second) = names.split_at(names.len() / 2);
+                    pending.extend([second, first]);
+                    continue;
+                }
+                None => names.iter().collect(),
+            },
         };
-        for name in singles {
+        while let Some(name) = singles.pop_front() {
             match objects.single(name).await {
-                Ok(item) => batch.items.push((name.clone(), item)),
-                Err(failure) if failure.fault.code == Code::METASTORE_NOT_FOUND => {}
-                Err(failure) if failure.is_of_object => batch.failed.push((name.clone(), failure.fault)),
-                Err(failure) => return Err(failure.fault),
+                Ok(item) => {
+                    brake.has_success = true;
+                    batch.items.push((name.clone(), item));
+                }
+                Err(failure) if failure.fault.code == Code::METASTORE_NOT_FOUND => brake.has_success = true,
+                Err(failure) => {
+                    batch.failed.push((name.clone(), failure.fault.clone()));
+                    if let Some(last) = brake.failed(failure, false)? {
+                        fail_all(&mut batch, singles, &last);
+                        return Ok(given_up(batch, pending, last));
+                    }
+                }
             }
         }
     }
     Ok(batch)
+}
+
+/// Notes `fault` for each of `names`.
+fn fail_all<'n, T>(batch: &mut Batch<T>, names: impl IntoIterator<Item = &'n String>, fault: &Fault) {
+    batch.failed.extend(names.into_iter().map(|name| (name.clone(), fault.clone())));
+}
+
+/// The end of a read that nothing came of: all that is pending failed for the last reason.
+fn given_up<T>(mut batch: Batch<T>, pending: Vec<&[String]>, last: Fault) -> Batch<T> {
+    fail_all(&mut batch, pending.into_iter().rev().flatten(), &last);
+    batch
+}
+
+/// Tells when to stop asking.
+#[derive(Default)]
+struct Brake {
+    has_success: bool,
+    failures: usize,
+    was_closed: bool,
+}
+
+impl Brake {
+    /// Takes in a failed call: an error when it is not for the objects' sake, the fault when enough
+    /// is enough, else nothing. `is_many`: whether smaller calls can be made.
+    fn failed(&mut self, failure: Failure, is_many: bool) -> Result<Option<Fault>, Fault> {
+        let code = failure.fault.code;
+        // A reply that is too large looks like a malformed one to the connection.
+        let is_too_large = code == Code::METASTORE_MALFORMED
+            || (code == Code::METASTORE_CLOSED && is_many && !self.was_closed);
+        if !failure.is_of_object && !is_too_large {
+            return Err(failure.fault);
+        }
+        self.was_closed |= code == Code::METASTORE_CLOSED;
+        self.failures += 1;
+        Ok((!self.has_success && self.failures >= FAILURES_MAX).then_some(failure.fault))
+    }
 }
 
 /// Tables of a database.
@@ -88,7 +149,7 @@ impl Objects for TablesOf<'_> {
     async fn bulk(&self, names: &[String]) -> Answer<Bulk<Table>> {
         let dialect = self.source.dialect().await.map_err(of_metastore)?;
         let read = |body: &Bytes, reader: &mut Reader<'_>, kind| {
-            read_items(body, reader, kind, read_table).map(|(items, flaw)| Bulk { items, flaw })
+            read_items(body, reader, kind, names.len(), read_table).map(|(items, flaw)| Bulk { items, flaw })
         };
         let method = "get_table_objects_by_name_req";
         let asked = self
@@ -139,7 +200,8 @@ impl Objects for PartitionsOf<'_> {
     async fn bulk(&self, names: &[String]) -> Answer<Bulk<Partition>> {
         let dialect = self.source.dialect().await.map_err(of_metastore)?;
         let read = |body: &Bytes, reader: &mut Reader<'_>, kind| {
-            read_items(body, reader, kind, read_partition).map(|(items, flaw)| Bulk { items, flaw })
+            read_items(body, reader, kind, names.len(), read_partition)
+                .map(|(items, flaw)| Bulk { items, flaw })
         };
         let arguments = dialect.of_table_and_names(self.table, names);
         let asked = self.source.ask("get_partitions_by_names", &arguments, NOT_FOUND_SECOND, read).await;

@@ -21,13 +21,20 @@ pub(super) fn method(kind: ConstraintKind) -> &'static str {
     }
 }
 
+/// Bytes of the smallest constraint: database, table and name of it, each a field of 7 bytes and its
+/// text.
+const CONSTRAINT_BYTES_MIN: usize = 24;
+
+/// Bytes of the smallest statistic: name, type, and the union with one arm.
+const STATISTIC_BYTES_MIN: usize = 24;
+
 fn read_constraints(
     kind: ConstraintKind,
     body: &Bytes,
     reader: &mut Reader<'_>,
     field: Kind,
 ) -> ThriftResult<Vec<Item<ConstraintColumn>>> {
-    read_all_items(body, reader, field, |reader| read_constraint(kind, reader))
+    read_all_items(body, reader, field, CONSTRAINT_BYTES_MIN, |reader| read_constraint(kind, reader))
 }
 
 impl HmsSource {
@@ -113,7 +120,7 @@ impl HmsSource {
         let asked = self
             .ask(method, &arguments, NOT_FOUND_FIRST, |body, reader, kind| {
                 read_wrapped(body, reader, kind, 1, |body, reader, kind| {
-                    read_all_items(body, reader, kind, read_column_statistic)
+                    read_all_items(body, reader, kind, STATISTIC_BYTES_MIN, read_column_statistic)
                 })
             })
             .await;

@@ -29,6 +29,7 @@ use crate::client::{Client, ClientOptions};
 use crate::objects::{default_catalog, read_catalog, read_database, read_function, read_table};
 use crate::thrift::{Kind, Reader};
 use bulk::{PartitionsOf, TablesOf, read_in_bulk};
+use events::PageSize;
 use reply::{
     Declared, Failure, NEVER_NOT_FOUND, NOT_FOUND_FIRST, NOT_FOUND_SECOND, call, read_struct, read_texts,
     read_wrapped,
@@ -44,6 +45,8 @@ pub struct HmsSource {
     missing: Mutex<BTreeSet<&'static str>>,
     /// Whether it has catalogs, once asked.
     has_catalogs: Mutex<Option<bool>>,
+    /// Of the notification log.
+    page_size: Mutex<PageSize>,
 }
 
 impl HmsSource {
@@ -55,7 +58,12 @@ impl HmsSource {
 
     /// A source over a client that others may share.
     pub fn over(client: Client) -> Self {
-        Self { client, missing: Mutex::default(), has_catalogs: Mutex::new(None) }
+        Self {
+            client,
+            missing: Mutex::default(),
+            has_catalogs: Mutex::new(None),
+            page_size: Mutex::default(),
+        }
     }
 
     /// The client: endpoint states, giving up.

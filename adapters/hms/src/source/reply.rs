@@ -116,7 +116,8 @@ fn is_refusal(message: &str) -> bool {
 pub(super) fn read_texts(_: &Bytes, reader: &mut Reader<'_>, kind: Kind) -> Result<Vec<String>> {
     reader.expect(Kind::List, kind)?;
     let count = reader.list_of(Kind::String)?;
-    let mut texts = Vec::with_capacity(count.min(10_000));
+    // At most as many as there are 4 bytes each for.
+    let mut texts = Vec::with_capacity(count);
     for _ in 0..count {
         texts.push(reader.string()?.to_owned());
     }
@@ -129,17 +130,18 @@ pub(super) fn read_text(_: &Bytes, reader: &mut Reader<'_>, kind: Kind) -> Resul
     reader.string().map(str::to_owned)
 }
 
-/// A list of structs, their bytes kept. A struct that is well-formed Thrift but not what it
-/// should be is left out and counted.
+/// A list of at most `count_max` structs, which is how many were asked for, their bytes kept. A
+/// struct that is well-formed Thrift but not what it should be is left out; the first flaw is told.
 pub(super) fn read_items<T>(
     body: &Bytes,
     reader: &mut Reader<'_>,
     kind: Kind,
+    count_max: usize,
     read: impl Fn(&mut Reader<'_>) -> Result<T>,
 ) -> Result<(Vec<Item<T>>, Option<ThriftError>)> {
     reader.expect(Kind::List, kind)?;
-    let count = reader.list_of(Kind::Struct)?;
-    let mut items = Vec::with_capacity(count.min(10_000));
+    let count = reader.list_of_at_most(Kind::Struct, count_max)?;
+    let mut items = Vec::with_capacity(count);
     let mut flaw = None;
     for _ in 0..count {
         let start = reader.clone();
@@ -155,17 +157,30 @@ pub(super) fn read_items<T>(
     Ok((items, flaw))
 }
 
-/// The same where no struct may be left out.
+/// A list of structs of which none may be left out, their bytes kept. How many there are is not
+/// known beforehand, so each must take at least `bytes_min` bytes: then the values stay in
+/// proportion to the bytes.
 pub(super) fn read_all_items<T>(
     body: &Bytes,
     reader: &mut Reader<'_>,
     kind: Kind,
+    bytes_min: usize,
     read: impl Fn(&mut Reader<'_>) -> Result<T>,
 ) -> Result<Vec<Item<T>>> {
-    match read_items(body, reader, kind, read)? {
-        (items, None) => Ok(items),
-        (_, Some(error)) => Err(error),
+    reader.expect(Kind::List, kind)?;
+    let count = reader.list_of_at_least(Kind::Struct, bytes_min)?;
+    let mut items = Vec::with_capacity(count);
+    for _ in 0..count {
+        let offset = reader.position();
+        let item = read_item(body, reader, &read)?;
+        let actual = item.raw.len();
+        if actual < bytes_min {
+            let flaw = Flaw::TooSmall { what: "a struct", actual, least: bytes_min };
+            return Err(ThriftError { offset, flaw });
+        }
+        items.push(item);
     }
+    Ok(items)
 }
 
 /// One struct, its bytes kept.

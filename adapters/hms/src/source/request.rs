@@ -190,6 +190,16 @@ pub(super) fn all_privileges() -> Bytes {
     writer.finish_struct()
 }
 
+/// `list_privileges` of one user: without an object type, all that the user has.
+pub(super) fn privileges_of(user: &str) -> Bytes {
+    const USER: i32 = 1;
+    let mut writer = Writer::new();
+    writer.field_string(1, user);
+    writer.field_i32(2, USER);
+    writer.field_struct(3, |_| {});
+    writer.finish_struct()
+}
+
 /// `get_next_notification`.
 pub(super) fn next_notification(after_event_id: i64, max: usize) -> Bytes {
     request(|writer| {

@@ -15,7 +15,20 @@ use crate::thrift::{
 /// Answers by method: a result body, or an exception type. Methods not named are unknown.
 type Script = Arc<dyn Fn(&str, &Bytes) -> Option<std::result::Result<Bytes, i32>> + Send + Sync>;
 
+/// Numbers that are no exception type: the server closes the connection, answers something that is
+/// not Thrift, or does not answer.
+const CLOSES: i32 = -1;
+const GARBAGE: i32 = -2;
+const HANGS: i32 = -3;
+
 async fn serve(script: Script) -> (Arc<HmsSource>, Arc<Mutex<BTreeMap<String, usize>>>) {
+    serve_to(ClientOptions::default(), script).await
+}
+
+async fn serve_to(
+    options: ClientOptions,
+    script: Script,
+) -> (Arc<HmsSource>, Arc<Mutex<BTreeMap<String, usize>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("thrift://127.0.0.1:{}", listener.local_addr().unwrap().port());
     let calls = Arc::new(Mutex::new(BTreeMap::new()));
@@ -32,6 +45,12 @@ async fn serve(script: Script) -> (Arc<HmsSource>, Arc<Mutex<BTreeMap<String, us
                         let answer = script(&message.name, &message.body).unwrap_or(Err(1));
                         let (kind, body) = match answer {
                             Ok(body) => (MessageType::Reply, body),
+                            Err(CLOSES) => return,
+                            Err(HANGS) => std::future::pending().await,
+                            Err(GARBAGE) => {
+                                stream.write_all(b"no Thrift at all").await.unwrap();
+                                continue;
+                            }
                             Err(number) => {
                                 let kind = ExceptionKind::from_i32(number);
                                 (
@@ -52,7 +71,7 @@ async fn serve(script: Script) -> (Arc<HmsSource>, Arc<Mutex<BTreeMap<String, us
             });
         }
     });
-    (HmsSource::new("dc1", ClientOptions { uris: vec![uri], ..ClientOptions::default() }).unwrap(), calls)
+    (HmsSource::new("dc1", ClientOptions { uris: vec![uri], ..options }).unwrap(), calls)
 }
 
 fn result(body: impl FnOnce(&mut Writer)) -> Option<std::result::Result<Bytes, i32>> {
@@ -239,31 +258,204 @@ async fn missing_constraint_methods_are_named_and_asked_once() {
     assert_eq!(fault.code, Code::METASTORE_METHOD_MISSING);
 }
 
+/// The names that a bulk read of tables asks for.
+fn asked(body: &Bytes) -> Vec<String> {
+    let mut reader = Reader::new(body);
+    reader.field().unwrap();
+    while let Some((kind, id)) = reader.field().unwrap() {
+        if id == 2 {
+            let count = reader.list_of(Kind::String).unwrap();
+            return (0..count).map(|_| reader.string().unwrap().to_owned()).collect();
+        }
+        reader.skip(kind).unwrap();
+    }
+    panic!("no names in the request");
+}
+
+fn tables_of(names: &[String]) -> Option<std::result::Result<Bytes, i32>> {
+    let structs: Vec<_> = names.iter().map(|name| table(name)).collect();
+    result(|w| w.field_struct(0, |w| w.field_raw_structs(1, &structs)))
+}
+
+fn many(count: usize) -> Vec<String> {
+    (0..count).map(|i| format!("t{i:04}")).collect()
+}
+
+#[tokio::test]
+async fn a_refused_bulk_read_is_not_done_again_in_parts() {
+    let script: Script = Arc::new(|method, _| match method {
+        "get_table_objects_by_name_req" => {
+            result(|w| w.field_struct(1, |w| w.field_string(1, "Permission denied: user=skep")))
+        }
+        _ => None,
+    });
+    let (source, calls) = serve(script).await;
+    let batch = source.tables(&database(), &many(40)).await.unwrap();
+    assert_eq!(batch.failed.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), many(40));
+    assert!(batch.failed.iter().all(|(_, fault)| fault.code == Code::METASTORE_REFUSED));
+    assert_eq!(calls.lock()["get_table_objects_by_name_req"], 1);
+    assert!(!calls.lock().contains_key("get_table_req"));
+}
+
+#[tokio::test]
+async fn a_server_that_fails_at_everything_is_asked_a_few_times_only() {
+    for how in [6, GARBAGE] {
+        let script: Script = Arc::new(move |method, _| match method {
+            "get_table_objects_by_name_req" | "get_table_req" => Some(Err(how)),
+            _ => None,
+        });
+        let (source, calls) = serve(script).await;
+        let batch = source.tables(&database(), &many(1_000)).await.unwrap();
+        assert!(batch.items.is_empty());
+        let mut failed: Vec<_> = batch.failed.iter().map(|(name, _)| name.clone()).collect();
+        failed.sort_unstable();
+        assert_eq!(failed, many(1_000));
+        let calls = calls.lock();
+        assert_eq!(calls["get_table_objects_by_name_req"] + calls["get_table_req"], 16, "{how}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_larger_than_accepted_is_asked_for_in_parts() {
+    let script: Script = Arc::new(|method, body| match method {
+        "get_table_objects_by_name_req" => tables_of(&asked(body)),
+        _ => None,
+    });
+    let options = ClientOptions { reply_bytes_max: 4_000, ..ClientOptions::default() };
+    let (source, calls) = serve_to(options, script).await;
+    let batch = source.tables(&database(), &many(100)).await.unwrap();
+    assert_eq!(batch.items.into_iter().map(|(name, _)| name).collect::<Vec<_>>(), many(100));
+    assert!(batch.failed.is_empty());
+    assert!(calls.lock()["get_table_objects_by_name_req"] > 1);
+}
+
+#[tokio::test]
+async fn a_server_that_closes_on_a_large_read_is_asked_in_halves_once() {
+    let closing_above = |limit: usize| -> Script {
+        Arc::new(move |method, body| match method {
+            "get_table_objects_by_name_req" if asked(body).len() > limit => Some(Err(CLOSES)),
+            "get_table_objects_by_name_req" => tables_of(&asked(body)),
+            _ => None,
+        })
+    };
+    let (source, _) = serve(closing_above(50)).await;
+    let batch = source.tables(&database(), &many(100)).await.unwrap();
+    assert_eq!(batch.items.len(), 100);
+    let (source, _) = serve(closing_above(0)).await;
+    assert_eq!(source.tables(&database(), &many(100)).await.unwrap_err().code, Code::METASTORE_CLOSED);
+}
+
+#[tokio::test]
+async fn more_objects_than_were_asked_for_are_refused() {
+    let script: Script = Arc::new(|method, _| match method {
+        "get_table_objects_by_name_req" => tables_of(&many(2)),
+        "get_table_req" => declared(1),
+        _ => None,
+    });
+    let (source, _) = serve(script).await;
+    let batch = source.tables(&database(), &many(1)).await.unwrap();
+    assert!(batch.items.is_empty());
+    assert_eq!(batch.failed.len(), 1);
+}
+
+#[tokio::test]
+async fn a_slow_optional_method_is_taken_to_be_there() {
+    let script: Script = Arc::new(|method, body| match method {
+        "list_privileges" if String::from_utf8_lossy(body).contains("skep_probe") => Some(Err(HANGS)),
+        "get_current_notificationEventId" => result(|w| w.field_struct(0, |w| w.field_i64(1, 3))),
+        _ => None,
+    });
+    let options = ClientOptions { request_timeout_ms: 500, ..ClientOptions::default() };
+    let (source, _) = serve_to(options, script).await;
+    let facts = source.probe().await.unwrap();
+    assert!(!facts.missing_methods.iter().any(|method| method == "list_privileges"));
+    assert!(facts.missing_methods.iter().any(|method| method == "get_functions"));
+}
+
+/// After which id, and at most how many events a request asks for.
+fn page_asked(body: &Bytes) -> (i64, i64) {
+    let mut reader = Reader::new(body);
+    reader.field().unwrap();
+    reader.field().unwrap();
+    let after = reader.i64().unwrap();
+    reader.field().unwrap();
+    (after, i64::from(reader.i32().unwrap()))
+}
+
+/// Events of these ids; one of id 0 is without its id.
+fn events_of(ids: impl Iterator<Item = i64>) -> Option<std::result::Result<Bytes, i32>> {
+    let ids: Vec<_> = ids.collect();
+    result(|w| {
+        w.field_struct(0, |w| {
+            w.field_list(1, Kind::Struct, ids.len());
+            for id in ids {
+                if id != 0 {
+                    w.field_i64(1, id);
+                }
+                w.field_i32(2, 1_700_000_000);
+                w.field_string(3, "CREATE_DATABASE");
+                w.field_string(4, "db");
+                w.field_string(6, "{}");
+                w.stop();
+            }
+        })
+    })
+}
+
+#[tokio::test]
+async fn an_unreadable_event_is_a_gap_and_small_pages_are_remembered() {
+    let script: Script = Arc::new(|method, body| match method {
+        "get_current_notificationEventId" => result(|w| w.field_struct(0, |w| w.field_i64(1, 90))),
+        "get_next_notification" => {
+            let (after, max) = page_asked(body);
+            events_of((after + 1..=90).take(max as usize).map(|id| if id == 7 { 0 } else { id }))
+        }
+        _ => None,
+    });
+    let (source, calls) = serve(script).await;
+    let page = source.events(6, 64).await.unwrap();
+    assert_eq!(page, EventPage { events: Vec::new(), is_gap: true });
+    assert_eq!(calls.lock()["get_next_notification"], 3);
+    let page = source.events(7, 64).await.unwrap();
+    assert_eq!((page.events.len(), page.is_gap), (1, false));
+    for _ in 0..40 {
+        source.events(10, 64).await.unwrap();
+    }
+    assert_eq!(source.events(10, 64).await.unwrap().events.len(), 64);
+}
+
+#[tokio::test]
+async fn a_page_that_closes_the_connection_makes_the_next_one_smaller() {
+    let script: Script = Arc::new(|method, body| match method {
+        "get_next_notification" => match page_asked(body) {
+            (_, 9..) => Some(Err(CLOSES)),
+            (after, max) => events_of(after + 1..=after + max),
+        },
+        _ => None,
+    });
+    let (source, _) = serve(script).await;
+    assert_eq!(source.events(0, 64).await.unwrap_err().code, Code::METASTORE_CLOSED);
+    assert_eq!(source.events(0, 64).await.unwrap().events.len(), 8);
+}
+
+#[tokio::test]
+async fn more_events_than_were_asked_for_are_refused() {
+    let script: Script = Arc::new(|method, _| match method {
+        "get_current_notificationEventId" => result(|w| w.field_struct(0, |w| w.field_i64(1, 90))),
+        "get_next_notification" => events_of(1..=65),
+        _ => None,
+    });
+    let (source, _) = serve(script).await;
+    assert!(source.events(0, 64).await.unwrap().is_gap);
+}
+
 /// A log that holds the events `first..=head`.
 async fn log(first: i64, head: i64) -> Arc<HmsSource> {
     let script: Script = Arc::new(move |method, body| match method {
         "get_current_notificationEventId" => result(|w| w.field_struct(0, |w| w.field_i64(1, head))),
         "get_next_notification" => {
-            let mut reader = Reader::new(body);
-            reader.field().unwrap();
-            reader.field().unwrap();
-            let after = reader.i64().unwrap();
-            reader.field().unwrap();
-            let max = i64::from(reader.i32().unwrap());
-            let ids: Vec<i64> = (first.max(after.saturating_add(1))..=head).take(max as usize).collect();
-            result(|w| {
-                w.field_struct(0, |w| {
-                    w.field_list(1, Kind::Struct, ids.len());
-                    for id in ids {
-                        w.field_i64(1, id);
-                        w.field_i32(2, 1_700_000_000);
-                        w.field_string(3, "CREATE_DATABASE");
-                        w.field_string(4, "db");
-                        w.field_string(6, "{}");
-                        w.stop();
-                    }
-                })
-            })
+            let (after, max) = page_asked(body);
+            events_of((first.max(after.saturating_add(1))..=head).take(max as usize))
         }
         _ => None,
     });

@@ -140,6 +140,16 @@ pub enum Flaw {
         /// The limit.
         limit: u64,
     },
+    /// A value takes fewer bytes than any real one.
+    #[error("{what} takes {actual} bytes, at least {least} belong to one")]
+    TooSmall {
+        /// Which value.
+        what: &'static str,
+        /// Bytes that it takes.
+        actual: usize,
+        /// Bytes that the smallest real one takes.
+        least: usize,
+    },
     /// No kind has this number.
     #[error("{0} is not a Thrift type")]
     UnknownKind(u8),

@@ -177,6 +177,19 @@ impl<'a> Reader<'a> {
         Ok(count)
     }
 
+    /// The same where each element takes at least `bytes_min` bytes: room for that many may be made
+    /// at once, as it is in proportion to the bytes that came.
+    pub fn list_of_at_least(&mut self, expected: Kind, bytes_min: usize) -> Result<usize> {
+        let count = self.list_of(expected)?;
+        bounded(self.position, "element count", count as i64, self.remaining() / bytes_min.max(1))
+    }
+
+    /// The same where no more than `count_max` elements were asked for.
+    pub fn list_of_at_most(&mut self, expected: Kind, count_max: usize) -> Result<usize> {
+        let count = self.list_of(expected)?;
+        bounded(self.position, "element count", count as i64, count_max)
+    }
+
     /// A map header: kinds of keys and values, and the number of pairs, which is bounded by the
     /// bytes that remain. The kinds of an empty map mean nothing (the compact protocol drops them).
     pub fn map(&mut self) -> Result<(Kind, Kind, usize)> {
