@@ -7,9 +7,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::plan::{Plan, TableWork, partition_count, plan, taken_at_once};
+use super::plan::{Plan, partition_count, plan, taken_at_once};
 use super::reread::reread;
 use super::session::Session;
+use super::writer::found_rows;
 use crate::change::{Change, EventRow};
 use crate::fault::{Code, Fault};
 use crate::model::{DEFAULT_CATALOG, TableName};
@@ -27,9 +28,6 @@ const TRIES_MAX: u32 = 5;
 const DETAILS_TABLES_MAX: usize = 200;
 /// Tables tried again in one go.
 const QUIET_TABLES_MAX: usize = 200;
-/// Pause between tries of tables that failed.
-const RETRY_PAUSE_MICROS: i64 = 60_000_000;
-
 /// Pause between readings of all grants: a metastore writes no event for them, but what creates
 /// or drops an object mostly changes them too.
 const PRIVILEGES_PAUSE_MICROS: i64 = 60_000_000;
@@ -52,8 +50,9 @@ pub(super) struct Follower {
     /// While everything is read again, the mirror does not include what the lost events changed,
     /// so the position in the store stays where it was.
     is_held: bool,
+    /// Everything was read again; tables that were not found then are still to be looked at.
+    is_read_again: bool,
     empty_looks: u32,
-    retry_at: i64,
     /// Objects came or went since the grants were last read.
     are_privileges_due: bool,
     privileges_at: i64,
@@ -63,13 +62,13 @@ impl Follower {
     /// Follows from `cursor`; `is_held` until [`Follower::release`].
     pub fn new(session: Arc<Session>, cursor: i64, is_held: bool) -> Self {
         session.include_only(Some(cursor));
-        let retry_at = session.now() + RETRY_PAUSE_MICROS;
+        session.follows(true);
         Self {
             session,
             cursor,
             is_held,
+            is_read_again: false,
             empty_looks: 0,
-            retry_at,
             are_privileges_due: false,
             privileges_at: 0,
         }
@@ -83,13 +82,15 @@ impl Follower {
         self.is_held
     }
 
-    /// Everything was read again: from now on the position moves with the events.
-    pub async fn release(&mut self) -> Result<(), Fault> {
-        if self.is_held {
-            self.session.apply(self.session.now(), vec![Change::SetPosition(self.cursor)]).await?;
-            self.is_held = false;
-        }
-        Ok(())
+    /// Whether everything is to be read again.
+    pub fn needs_repair(&self) -> bool {
+        self.is_held && !self.is_read_again
+    }
+
+    /// Everything was read again: from the next look that leaves nothing waiting, the position
+    /// moves with the events.
+    pub fn release(&mut self) {
+        self.is_read_again = true;
     }
 
     pub async fn look(&mut self) -> Result<Look, Fault> {
@@ -98,6 +99,9 @@ impl Follower {
         let look = self.look_with(&suspects).await;
         if !matches!(look, Ok(Look::Idle)) {
             self.session.suspects.lock().extend(suspects);
+        }
+        if look.is_err() {
+            self.session.recall();
         }
         look
     }
@@ -111,13 +115,13 @@ impl Follower {
             return Ok(Look::Gap);
         }
         if head == self.cursor {
-            self.show_current(asked_at);
-            return self.quiet(suspects).await;
+            return self.caught_up(asked_at, suspects).await;
         }
         let Some(mut events) = self.events(head).await? else { return Ok(Look::Gap) };
         events.truncate(taken_at_once(&events, DETAILS_TABLES_MAX));
         let Some(last) = events.last().map(|event| event.event_id) else {
             self.empty_looks += 1;
+            self.session.suspects.lock().extend(suspects.iter().cloned());
             return Ok(if self.empty_looks < EMPTY_LOOKS_MAX { Look::Idle } else { Look::Gap });
         };
         self.empty_looks = 0;
@@ -126,8 +130,24 @@ impl Follower {
         if last < head {
             return Ok(Look::More);
         }
-        self.show_current(asked_at);
-        self.quiet(suspects).await
+        self.caught_up(asked_at, suspects).await
+    }
+
+    /// All events up to a head asked for at `asked_at` are applied.
+    async fn caught_up(&mut self, asked_at: i64, suspects: &BTreeSet<TableName>) -> Result<Look, Fault> {
+        self.quiet(suspects).await?;
+        if self.is_held && self.is_read_again && self.session.suspects.lock().is_empty() {
+            self.session.apply(self.session.now(), vec![Change::SetPosition(self.cursor)]).await?;
+            self.is_held = false;
+        }
+        // Not while what lost events changed is still being read.
+        if !self.is_held {
+            self.session.status(|status| {
+                status.lag_ms = Some(0);
+                status.current_at = Some(asked_at);
+            });
+        }
+        Ok(Look::Idle)
     }
 
     /// What is new up to `head`, in order; `None` when some of it is lost.
@@ -179,15 +199,10 @@ impl Follower {
 
     /// Work that waits for the log to be quiet: what failed, and tables that went without an
     /// event.
-    async fn quiet(&mut self, suspects: &BTreeSet<TableName>) -> Result<Look, Fault> {
+    async fn quiet(&mut self, suspects: &BTreeSet<TableName>) -> Result<(), Fault> {
         self.privileges().await?;
         let mut plan = Plan::default();
-        if self.retry_at <= self.session.now() {
-            self.retry_at = self.session.now() + RETRY_PAUSE_MICROS;
-            for table in self.session.failures.lock().tables(QUIET_TABLES_MAX) {
-                plan.tables.insert(table, TableWork::whole());
-            }
-        }
+        plan.tables.extend(self.session.failures.lock().due(self.session.now(), QUIET_TABLES_MAX));
         let view = self.session.current()?;
         for table in suspects.iter().filter(|table| view.table(table).is_some()) {
             let work = plan.tables.entry(table.clone()).or_default();
@@ -195,14 +210,18 @@ impl Follower {
             work.drops_not_found = true;
         }
         if plan.is_empty() {
-            return Ok(Look::Idle);
+            return Ok(());
         }
         let _gate = self.session.exclusive().await;
         let read_at = self.session.now();
         let read = reread(&self.session, plan, read_at).await?;
-        self.session.apply(read_at, read.changes).await?;
+        let mut applied = self.session.apply(read_at, read.changes).await?;
+        applied.found.retain(|found| found.what == "FOUND_DROPPED");
+        if let Some(rows) = found_rows(applied.found, self.session.now()) {
+            self.session.apply(self.session.now(), vec![rows]).await?;
+        }
         self.session.suspects.lock().extend(read.not_found);
-        Ok(Look::Idle)
+        Ok(())
     }
 
     /// Reads all grants, when they are due. A failure is no reason to stop following: the next
@@ -225,17 +244,6 @@ impl Follower {
                 self.are_privileges_due = true;
                 Ok(())
             }
-        }
-    }
-
-    /// The mirror included everything when the head was asked for; not while what lost events
-    /// changed is still being read.
-    fn show_current(&self, asked_at: i64) {
-        if !self.is_held {
-            self.session.status(|status| {
-                status.lag_ms = Some(0);
-                status.current_at = Some(asked_at);
-            });
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::plan::{Partitions, TableWork};
 use crate::change::{Change, ObjectError};
 use crate::fault::Fault;
 use crate::model::{DatabaseName, TableName};
@@ -21,74 +22,161 @@ pub(super) fn of_table(table: &TableName) -> Subject {
     (Some(table.database.clone()), Some(table.table.clone()))
 }
 
+/// A part of a subject that is read by itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// The object.
+    Itself,
+    /// Names of what is in it.
+    Listing,
+    /// Functions of a database.
+    Functions,
+    /// Constraints and column statistics of a table.
+    Details,
+    /// Grants of a metastore.
+    Grants,
+    /// A partition of a table.
+    Partition(String),
+    /// One of them; a former process did not say which.
+    Unknown,
+}
+
 /// What of a subject was read.
+#[derive(Clone, Copy)]
 pub(super) enum Read<'a> {
     /// All of it.
     Whole,
-    /// These partitions, and (`itself`) the table object.
-    Part { itself: bool, partitions: &'a BTreeSet<String> },
+    /// Parts for which this holds.
+    Only(&'a (dyn Fn(&Part) -> bool + Sync)),
 }
 
-/// A part of a subject that failed: a partition, or (`None`) the subject itself.
-pub(super) type Failed = (Option<String>, Fault);
+/// A part of a subject that failed.
+pub(super) type Failed = (Part, Fault);
+
+/// Pauses between tries of a table that failed.
+const RETRY_PAUSE_MICROS_MIN: i64 = 60_000_000;
+const RETRY_PAUSE_MICROS_MAX: i64 = 3_600_000_000;
 
 #[derive(Default)]
-pub(super) struct Failures(HashMap<Subject, BTreeSet<Option<String>>>);
+pub(super) struct Failures(HashMap<Subject, Broken>);
+
+/// What of a subject is broken, and when it is tried again.
+struct Broken {
+    parts: BTreeSet<Part>,
+    retry_at: i64,
+    pause_micros: i64,
+}
+
+impl Broken {
+    fn new(now: i64) -> Self {
+        Self {
+            parts: BTreeSet::new(),
+            retry_at: now.saturating_add(RETRY_PAUSE_MICROS_MIN),
+            pause_micros: RETRY_PAUSE_MICROS_MIN,
+        }
+    }
+}
+
+/// The partition that a part's row in `sync.errors` names.
+fn partition_of(part: &Part) -> Option<&String> {
+    match part {
+        Part::Partition(name) => Some(name),
+        _ => None,
+    }
+}
 
 impl Failures {
-    pub fn of<'a>(errors: impl Iterator<Item = &'a ObjectError>) -> Self {
+    pub fn of<'a>(errors: impl Iterator<Item = &'a ObjectError>, now: i64) -> Self {
         let mut failures = Self::default();
         for error in errors {
+            let part = match (&error.partition_name, &error.table_name) {
+                (Some(name), _) => Part::Partition(name.clone()),
+                (None, Some(_)) => Part::Itself,
+                (None, None) => Part::Unknown,
+            };
             let subject = (error.database.clone(), error.table_name.clone());
-            failures.0.entry(subject).or_default().insert(error.partition_name.clone());
+            failures.0.entry(subject).or_insert_with(|| Broken::new(now)).parts.insert(part);
         }
         failures
     }
 
+    /// Takes over what is stored; of what is known already, it stays known which part it is.
+    pub fn recall<'a>(&mut self, errors: impl Iterator<Item = &'a ObjectError>, now: i64) {
+        let mut old = std::mem::replace(self, Self::of(errors, now));
+        for (subject, broken) in &mut self.0 {
+            if let Some(old) = old.0.remove(subject) {
+                *broken = old;
+            }
+        }
+    }
+
     /// What to write after reading `subject`: rows of what healed go, rows of what failed come.
     pub fn settle(&mut self, subject: Subject, read: Read, failed: Vec<Failed>, at: i64) -> Vec<Change> {
-        let old = self.0.remove(&subject).unwrap_or_default();
-        if old.is_empty() && failed.is_empty() {
+        let old = self.0.remove(&subject);
+        if old.is_none() && failed.is_empty() {
             return Vec::new();
         }
-        let new: BTreeSet<_> = failed.iter().map(|(part, _)| part.clone()).collect();
-        let still: BTreeSet<_> = match read {
+        let mut broken = old.unwrap_or_else(|| Broken::new(at));
+        let old = std::mem::take(&mut broken.parts);
+        let new: BTreeSet<Part> = failed.iter().map(|(part, _)| part.clone()).collect();
+        let still: BTreeSet<Part> = match read {
             Read::Whole => BTreeSet::new(),
-            Read::Part { itself, partitions } => {
-                let is_read = |part: &Option<String>| match part {
-                    Some(name) => partitions.contains(name),
-                    None => itself,
-                };
+            Read::Only(is_read) => {
                 old.iter().filter(|part| !is_read(part) && !new.contains(*part)).cloned().collect()
             }
         };
         let mut changes = Vec::new();
         // Rows go per subject, so they go only when none of them has to stay.
-        if still.is_empty() && !old.is_subset(&new) {
+        let new_rows: BTreeSet<_> = new.iter().map(partition_of).collect();
+        if still.is_empty() && !old.iter().all(|part| new_rows.contains(&partition_of(part))) {
             changes.push(Change::ClearErrors(subject.0.clone(), subject.1.clone()));
         }
         if !failed.is_empty() {
-            let row = |(partition_name, fault): Failed| ObjectError {
+            let row = |(part, fault): Failed| ObjectError {
                 database: subject.0.clone(),
                 table_name: subject.1.clone(),
-                partition_name,
+                partition_name: partition_of(&part).cloned(),
                 fault,
                 at,
             };
             changes.push(Change::AddErrors(failed.into_iter().take(ERRORS_PER_TABLE_MAX).map(row).collect()));
         }
-        let all: BTreeSet<_> = still.union(&new).cloned().collect();
-        if !all.is_empty() {
-            self.0.insert(subject, all);
+        broken.parts = still;
+        broken.parts.extend(new);
+        if !broken.parts.is_empty() {
+            self.0.insert(subject, broken);
         }
         changes
     }
 
+    /// Rows of a database that no longer exists go, and of all that was in it.
+    pub fn forget_database(&mut self, database: &DatabaseName) -> Vec<Change> {
+        self.forget(|subject| subject.0.as_ref() == Some(database))
+    }
+
+    /// Rows of databases of the catalog that no longer exist go.
+    pub fn forget_databases_but(
+        &mut self,
+        catalog: &str,
+        exists: impl Fn(&DatabaseName) -> bool,
+    ) -> Vec<Change> {
+        self.forget(|subject| subject.0.as_ref().is_some_and(|name| name.catalog == catalog && !exists(name)))
+    }
+
+    /// Rows of a table that no longer exists go.
+    pub fn forget_table(&mut self, table: &TableName) -> Vec<Change> {
+        let gone = of_table(table);
+        self.forget(|subject| *subject == gone)
+    }
+
     /// Rows of objects of the database that no longer exist go.
     pub fn forget_all_but(&mut self, database: &DatabaseName, exists: impl Fn(&str) -> bool) -> Vec<Change> {
-        let is_gone = |subject: &Subject| {
+        self.forget(|subject| {
             subject.0.as_ref() == Some(database) && subject.1.as_ref().is_some_and(|table| !exists(table))
-        };
+        })
+    }
+
+    fn forget(&mut self, is_gone: impl Fn(&Subject) -> bool) -> Vec<Change> {
         let gone: Vec<Subject> = self.0.keys().filter(|subject| is_gone(subject)).cloned().collect();
         gone.into_iter()
             .map(|subject| {
@@ -98,11 +186,47 @@ impl Failures {
             .collect()
     }
 
-    /// Tables that failed or have partitions that failed, at most `max`.
-    pub fn tables(&self, max: usize) -> Vec<TableName> {
+    /// What to try again now: of at most `max` tables, those first that have waited longest.
+    pub fn due(&mut self, now: i64, max: usize) -> Vec<(TableName, TableWork)> {
         let table = |(database, table): &Subject| Some(database.as_ref()?.table(table.as_ref()?));
-        self.0.keys().filter_map(table).take(max).collect()
+        let mut due: Vec<(TableName, &mut Broken)> = self
+            .0
+            .iter_mut()
+            .filter(|(_, broken)| broken.retry_at <= now)
+            .filter_map(|(subject, broken)| Some((table(subject)?, broken)))
+            .collect();
+        due.sort_by(|a, b| (a.1.retry_at, &a.0).cmp(&(b.1.retry_at, &b.0)));
+        due.truncate(max);
+        due.into_iter()
+            .map(|(table, broken)| {
+                broken.pause_micros = (broken.pause_micros * 2).min(RETRY_PAUSE_MICROS_MAX);
+                broken.retry_at = now.saturating_add(broken.pause_micros);
+                (table, work_for(&broken.parts))
+            })
+            .collect()
     }
+}
+
+/// No more than what is broken.
+fn work_for(parts: &BTreeSet<Part>) -> TableWork {
+    let mut work = TableWork::default();
+    let mut names = BTreeSet::new();
+    for part in parts {
+        match part {
+            Part::Partition(name) => {
+                names.insert(name.clone());
+            }
+            Part::Details => {
+                work.reads_table = true;
+                work.details = true;
+            }
+            _ => return TableWork::whole(),
+        }
+    }
+    if !names.is_empty() {
+        work.partitions = Partitions::Named(names);
+    }
+    work
 }
 
 #[cfg(test)]
@@ -116,7 +240,7 @@ mod tests {
         of_table(&DatabaseName::new("hive", "d").table("t"))
     }
     fn fails(part: &str) -> Failed {
-        (Some(part.into()), Fault::new(Code::METASTORE_ERROR, "get_partition", "boom"))
+        (Part::Partition(part.into()), Fault::new(Code::METASTORE_ERROR, "get_partition", "boom"))
     }
     fn shape(changes: &[Change]) -> Vec<&'static str> {
         let name = |change: &Change| match change {
@@ -132,11 +256,10 @@ mod tests {
         let mut failures = Failures::default();
         assert_eq!(shape(&failures.settle(subject(), Read::Whole, vec![], 0)), [] as [&str; 0]);
         assert_eq!(shape(&failures.settle(subject(), Read::Whole, vec![fails("a"), fails("b")], 0)), ["add"]);
-        let partitions = BTreeSet::from(["a".to_string()]);
         assert_eq!(
             shape(&failures.settle(
                 subject(),
-                Read::Part { itself: true, partitions: &partitions },
+                Read::Only(&|part| *part != Part::Partition("b".into())),
                 vec![],
                 0
             )),
@@ -145,7 +268,7 @@ mod tests {
         );
         assert_eq!(shape(&failures.settle(subject(), Read::Whole, vec![fails("b")], 0)), ["add"]);
         assert_eq!(shape(&failures.settle(subject(), Read::Whole, vec![], 0)), ["clear"]);
-        assert_eq!(failures.tables(9), []);
+        assert_eq!(failures.due(i64::MAX, 9), []);
     }
 
     #[test]
@@ -155,5 +278,38 @@ mod tests {
         assert_eq!(shape(&failures.settle(subject(), Read::Whole, vec![fails("b")], 0)), ["clear", "add"]);
         let database = DatabaseName::new("hive", "d");
         assert_eq!(shape(&failures.forget_all_but(&database, |_| false)), ["clear"]);
+    }
+
+    #[test]
+    fn tables_are_tried_again_in_turn_ever_later_and_only_what_is_broken() {
+        let minute = RETRY_PAUSE_MICROS_MIN;
+        let mut failures = Failures::default();
+        let table = |n: usize| DatabaseName::new("hive", "d").table(format!("t{n}"));
+        for n in 0..3 {
+            failures.settle(of_table(&table(n)), Read::Whole, vec![fails("k=1")], 0);
+        }
+        let mut tried =
+            |at: i64| failures.due(at * minute, 2).into_iter().map(|due| due.0).collect::<Vec<_>>();
+        assert_eq!(tried(0), []);
+        assert_eq!(tried(1), [table(0), table(1)]);
+        assert_eq!(tried(1), [table(2)], "all get their turn");
+        assert_eq!(tried(2), []);
+        assert_eq!(tried(3), [table(0), table(1)], "the pause doubles");
+        assert_eq!(tried(6), [table(2)]);
+        assert_eq!(tried(7), [table(0), table(1)]);
+        let work = failures.due(i64::MAX, 1).remove(0).1;
+        let named = Partitions::Named(BTreeSet::from(["k=1".to_string()]));
+        assert_eq!(work, TableWork { partitions: named, ..TableWork::default() });
+    }
+
+    #[test]
+    fn a_part_that_was_not_read_stays_broken() {
+        let mut failures = Failures::default();
+        let database = || of_database(&DatabaseName::new("hive", "d"));
+        let fault = Fault::new(Code::METASTORE_ERROR, "get_functions", "boom");
+        failures.settle(database(), Read::Whole, vec![(Part::Functions, fault)], 0);
+        let listing = Read::Only(&|part| *part == Part::Listing);
+        assert_eq!(shape(&failures.settle(database(), listing, vec![], 0)), [] as [&str; 0]);
+        assert_eq!(shape(&failures.settle(database(), Read::Whole, vec![], 0)), ["clear"]);
     }
 }

@@ -1,34 +1,60 @@
-//! The life of a mirror: probe, first mirror, then follow; on errors wait and begin again.
+//! The life of a mirror: probe, first mirror, then follow. Looks and the complete passes beside
+//! them fail and are tried again each by themselves.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::PassReport;
 use super::events::{Follower, Look};
 use super::poll;
 use super::runs::{self, FIRST, POLL, REFRESH, REPAIR};
-use super::session::{Session, Task, spawn};
-use crate::change::{FollowMode, FollowState};
+use super::session::{Session, Task, ends_the_run, spawn};
+use super::{MirrorOptions, PassReport};
+use crate::change::{Change, FollowMode, FollowState};
 use crate::fault::{Code, Fault};
 
 /// Pauses between tries.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Tries to catch up of a mirror that is read once.
+const CATCH_UP_TRIES_MAX: u32 = 5;
+/// Pauses between tries of complete passes: each asks for everything again.
+const PASS_PAUSE_MIN: Duration = Duration::from_secs(60);
+const PASS_PAUSE_MAX: Duration = Duration::from_secs(3_600);
 
 /// Mirrors and follows, for ever.
 pub(super) async fn forever(session: &Arc<Session>) {
-    let mut pause = PAUSE_MIN;
+    let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
     loop {
         let Err(fault) = live(session).await else { continue };
         if session.has_worked() {
-            pause = PAUSE_MIN;
+            pauses.reset();
         }
-        tracing::warn!(metastore = %session.metastore, %fault, pause_ms = pause.as_millis() as u64, "mirror failed");
-        let next_run_at = after(session, pause);
-        show_error(session, fault);
-        session.status(|status| status.next_run_at = Some(next_run_at));
+        let pause = pauses.next();
+        show_failed(session, fault, pause);
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Pauses that double up to a bound.
+struct Pauses {
+    min: Duration,
+    max: Duration,
+    next: Duration,
+}
+
+impl Pauses {
+    fn new(min: Duration, max: Duration) -> Self {
+        Self { min: min.min(max), max, next: min.min(max) }
+    }
+
+    fn next(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.max);
+        pause
+    }
+
+    fn reset(&mut self) {
+        self.next = self.min;
     }
 }
 
@@ -43,6 +69,9 @@ pub(super) async fn once(session: &Arc<Session>) -> Result<PassReport, Fault> {
 
 async fn once_or_error(session: &Arc<Session>) -> Result<PassReport, Fault> {
     let head = probe(session).await?;
+    if head.is_none() {
+        begin_polling(session).await?;
+    }
     let view = session.current()?;
     // Events first: a rename that they tell of keeps the table's number, one that a pass finds
     // is a drop and a new table.
@@ -83,7 +112,7 @@ async fn once_or_error(session: &Arc<Session>) -> Result<PassReport, Fault> {
         follower = Some(Follower::new(session.clone(), position, false));
     }
     if let Some(mut follower) = follower {
-        follower.release().await?;
+        follower.release();
         let lost = match catch_up(&mut follower).await {
             Ok(Look::Gap) => Some("the metastore trimmed its log meanwhile".to_string()),
             Ok(_) => None,
@@ -91,15 +120,26 @@ async fn once_or_error(session: &Arc<Session>) -> Result<PassReport, Fault> {
         };
         report.missing.extend(lost.map(|why| format!("events since the beginning of the pass: {why}")));
     }
-    show_following(session, FollowState::Following);
+    session.status(|status| {
+        status.state = FollowState::Following;
+        status.error = None;
+    });
     Ok(report)
 }
 
 async fn catch_up(follower: &mut Follower) -> Result<Look, Fault> {
+    let mut tries = 0;
     loop {
-        match follower.look().await? {
-            Look::More => {}
-            look => return Ok(look),
+        match follower.look().await {
+            Ok(Look::More) => {}
+            // What a repair did not find is looked at before the position moves.
+            Ok(Look::Idle) if follower.is_held() && !follower.needs_repair() => {}
+            Ok(look) => return Ok(look),
+            Err(fault) if tries < CATCH_UP_TRIES_MAX && !ends_the_run(&fault) => {
+                tries += 1;
+                tokio::time::sleep(PAUSE_MIN).await;
+            }
+            Err(fault) => return Err(fault),
         }
     }
 }
@@ -139,11 +179,12 @@ async fn live(session: &Arc<Session>) -> Result<(), Fault> {
         runs::run(session, FIRST, head).await.into_result()?;
         session.worked();
     }
-    // What changed while there was no log is in none of its events.
-    let position = session.current()?.metastore.position.filter(|_| !session.has_polled());
     let mut pass = None;
-    let how = match (head, position) {
-        (None, _) => How::Polling,
+    let how = match (head, session.current()?.metastore.position) {
+        (None, _) => {
+            begin_polling(session).await?;
+            How::Polling
+        }
         (Some(_), Some(position)) => How::Events(Box::new(Follower::new(session.clone(), position, false))),
         // A log has appeared. It tells what changes from now on; all else is read.
         (Some(head), None) => {
@@ -155,101 +196,209 @@ async fn live(session: &Arc<Session>) -> Result<(), Fault> {
     follow(session, how, pass).await
 }
 
+/// Forgets the position: what changes while there is no log is in none of its later events, so
+/// a log that appears begins with a repair.
+async fn begin_polling(session: &Session) -> Result<(), Fault> {
+    session.follows(false);
+    if session.current()?.metastore.position.is_some() {
+        session.apply(session.now(), vec![Change::ClearPosition]).await?;
+    }
+    Ok(())
+}
+
 type Pass = Task<Result<PassReport, Fault>>;
+
+/// Complete passes beside the looks: at most one at once, and pauses of their own between those
+/// that fail.
+struct Passes {
+    session: Arc<Session>,
+    under_way: Option<Pass>,
+    pauses: Pauses,
+    not_before: i64,
+    fault: Option<Fault>,
+}
+
+impl Passes {
+    fn new(session: &Arc<Session>, under_way: Option<Pass>) -> Self {
+        // Who asks for passes more often than that does not want to wait longer for one.
+        let max = match session.options.pass_interval_ms {
+            0 => PASS_PAUSE_MAX,
+            interval_ms => PASS_PAUSE_MAX.min(Duration::from_millis(interval_ms)),
+        };
+        let pauses = Pauses::new(PASS_PAUSE_MIN, max);
+        Self { session: session.clone(), under_way, pauses, not_before: i64::MIN, fault: None }
+    }
+
+    /// Begins a repair at once. One under way had begun before these events were lost.
+    fn repair(&mut self, head: i64) {
+        drop(self.under_way.take());
+        self.start(REPAIR, Some(head));
+    }
+
+    fn start(&mut self, kind: &'static str, head: Option<i64>) {
+        self.under_way = Some(start_pass(&self.session, kind, head));
+    }
+
+    fn may_start(&self) -> bool {
+        self.under_way.is_none() && self.not_before <= self.session.now()
+    }
+
+    /// The end of the pass under way; never without one.
+    async fn finished(&mut self) -> Result<PassReport, Fault> {
+        match &mut self.under_way {
+            Some(pass) => pass.await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn worked(&mut self) {
+        self.under_way = None;
+        self.fault = None;
+        self.pauses.reset();
+    }
+
+    fn failed(&mut self, fault: Fault) {
+        self.under_way = None;
+        let pause = self.pauses.next();
+        self.not_before = after(&self.session, pause);
+        tracing::warn!(metastore = %self.session.metastore, %fault, pause_ms = pause.as_millis() as u64, "pass failed");
+        self.fault = Some(fault);
+    }
+}
 
 fn start_pass(session: &Arc<Session>, kind: &'static str, head: Option<i64>) -> Pass {
     let session = session.clone();
     spawn(async move { runs::run(&session, kind, head).await.into_result() })
 }
 
-/// Looks again and again, while complete passes run beside it when they are due.
-async fn follow(session: &Arc<Session>, mut how: How, mut pass: Option<Pass>) -> Result<(), Fault> {
+/// Looks again and again, while complete passes run beside it when they are due. `Ok` asks to
+/// begin with the probe again.
+async fn follow(session: &Arc<Session>, mut how: How, pass: Option<Pass>) -> Result<(), Fault> {
+    let mut passes = Passes::new(session, pass);
+    let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
+    let mut has_failed = false;
     let mut probe_at = after(session, poll_interval(session));
     loop {
-        let is_more = match &mut how {
-            How::Polling => {
-                session.polls();
-                poll::look(session).await?;
-                false
+        let step = step(session, &mut how, &mut passes, &mut probe_at, has_failed).await;
+        has_failed = step.is_err();
+        let pause = match step {
+            Ok(Step::Again) => return Ok(()),
+            Ok(step) => {
+                pauses.reset();
+                session.worked();
+                let is_repairing = matches!(&how, How::Events(follower) if follower.is_held());
+                show_following(session, &passes, is_repairing);
+                let pause = match &how {
+                    _ if step == Step::More => Duration::ZERO,
+                    How::Events(_) => Duration::from_millis(session.options.events_interval_ms),
+                    How::Polling => poll_interval(session),
+                };
+                let next_run_at = after(session, pause);
+                session.status(|status| status.next_run_at = Some(next_run_at));
+                pause
             }
-            // An empty log of an empty metastore: whether it will ever hold anything shows when
-            // there are objects.
-            How::Events(follower)
-                if follower.cursor() == 0
-                    && session.options.follow_events.is_none()
-                    && probe_at <= session.now() =>
-            {
-                probe_at = after(session, poll_interval(session));
-                if probe(session).await?.is_none() {
-                    return Ok(());
-                }
-                true
+            Err(fault) => {
+                let pause = pauses.next();
+                show_failed(session, fault, pause);
+                pause
             }
-            How::Events(follower) => match follower.look().await {
-                Ok(Look::Idle) => false,
-                Ok(Look::More) => true,
-                Ok(Look::Gap) => {
-                    let head = session.source.head_event_id().await?;
-                    tracing::warn!(metastore = %session.metastore, head, "events lost, reading everything again");
-                    // A repair that was under way had begun before these events were lost.
-                    drop(pass.take());
-                    **follower = Follower::new(session.clone(), head, true);
-                    pass = Some(start_pass(session, REPAIR, Some(head)));
-                    true
-                }
-                Err(fault) if session.options.follow_events.is_none() && is_log_closed(&fault) => {
-                    tracing::warn!(metastore = %session.metastore, %fault, "no access to the log, polling");
-                    session.status(|status| status.mode = FollowMode::Polling);
-                    pass = None;
-                    how = How::Polling;
-                    true
-                }
-                Err(fault) => return Err(fault),
-            },
         };
-        session.worked();
-        if pass.is_none() && is_pass_due(session) {
-            let (kind, head) = match &how {
-                How::Events(follower) => (REFRESH, Some(follower.cursor())),
-                How::Polling => {
-                    let mode = session.catalog.status(session.metastore).mode;
-                    if probe(session).await?.is_some() && mode == FollowMode::Polling {
-                        return Ok(());
-                    }
-                    (POLL, None)
-                }
-            };
-            pass = Some(start_pass(session, kind, head));
-        }
-        let is_repairing = matches!(&how, How::Events(follower) if follower.is_held());
-        show_following(session, if is_repairing { FollowState::Repairing } else { FollowState::Following });
-        let pause = match &how {
-            _ if is_more => Duration::ZERO,
-            How::Events(_) => Duration::from_millis(session.options.events_interval_ms),
-            How::Polling => poll_interval(session),
-        };
-        let next_run_at = after(session, pause);
-        session.status(|status| status.next_run_at = Some(next_run_at));
+        let next_look = tokio::time::sleep(pause);
+        tokio::pin!(next_look);
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            result = finished(&mut pass) => {
-                pass = None;
-                result?;
-                match &mut how {
-                    How::Events(follower) => follower.release().await?,
-                    How::Polling => poll::show_lag(session),
+            () = &mut next_look => {}
+            result = passes.finished() => {
+                match result {
+                    Ok(_) => {
+                        passes.worked();
+                        if let How::Events(follower) = &mut how {
+                            follower.release();
+                        }
+                    }
+                    Err(fault) => passes.failed(fault),
+                }
+                if has_failed {
+                    next_look.await;
                 }
             }
         }
     }
 }
 
-/// The end of the pass under way; never without one.
-async fn finished(pass: &mut Option<Pass>) -> Result<PassReport, Fault> {
-    match pass {
-        Some(pass) => pass.await,
-        None => std::future::pending().await,
+#[derive(PartialEq)]
+enum Step {
+    Idle,
+    More,
+    /// Begin with the probe again.
+    Again,
+}
+
+/// One look, and a pass begun when it is due.
+async fn step(
+    session: &Arc<Session>,
+    how: &mut How,
+    passes: &mut Passes,
+    probe_at: &mut i64,
+    has_failed: bool,
+) -> Result<Step, Fault> {
+    // After an error it may be another metastore.
+    if has_failed && probe(session).await?.is_some() != matches!(how, How::Events(_)) {
+        return Ok(Step::Again);
     }
+    let is_more = match how {
+        How::Polling => {
+            poll::look(session).await?;
+            false
+        }
+        // An empty log of an empty metastore: whether it will ever hold anything shows when
+        // there are objects.
+        How::Events(follower)
+            if follower.cursor() == 0
+                && session.options.follow_events.is_none()
+                && *probe_at <= session.now() =>
+        {
+            *probe_at = after(session, poll_interval(session));
+            if probe(session).await?.is_none() {
+                return Ok(Step::Again);
+            }
+            true
+        }
+        How::Events(follower) => match follower.look().await {
+            Ok(Look::Idle) => false,
+            Ok(Look::More) => true,
+            Ok(Look::Gap) => {
+                let head = session.source.head_event_id().await?;
+                tracing::warn!(metastore = %session.metastore, head, "events lost, reading everything again");
+                **follower = Follower::new(session.clone(), head, true);
+                passes.repair(head);
+                true
+            }
+            Err(fault) if session.options.follow_events.is_none() && is_log_closed(&fault) => {
+                tracing::warn!(metastore = %session.metastore, %fault, "no access to the log, polling");
+                session.status(|status| status.mode = FollowMode::Polling);
+                drop(passes.under_way.take());
+                begin_polling(session).await?;
+                *how = How::Polling;
+                true
+            }
+            Err(fault) => return Err(fault),
+        },
+    };
+    if passes.may_start() {
+        match &how {
+            How::Events(follower) if follower.needs_repair() => passes.start(REPAIR, Some(follower.cursor())),
+            _ if !is_pass_due(session) => {}
+            How::Events(follower) => passes.start(REFRESH, Some(follower.cursor())),
+            How::Polling => {
+                let mode = session.catalog.status(session.metastore).mode;
+                if probe(session).await?.is_some() && mode == FollowMode::Polling {
+                    return Ok(Step::Again);
+                }
+                passes.start(POLL, None);
+            }
+        }
+    }
+    Ok(if is_more { Step::More } else { Step::Idle })
 }
 
 /// Whether the metastore keeps its log from us. Hive 3.0 and later show it to privileged users
@@ -258,10 +407,18 @@ fn is_log_closed(fault: &Fault) -> bool {
     matches!(fault.code, Code::METASTORE_REFUSED | Code::METASTORE_METHOD_MISSING)
 }
 
-fn is_pass_due(session: &Session) -> bool {
-    let Ok(interval_ms @ 1..) = i64::try_from(session.options.pass_interval_ms) else { return false };
-    let last = session.catalog.status(session.metastore).last_pass_at;
-    last.is_none_or(|last| last.saturating_add(interval_ms.saturating_mul(1_000)) <= session.now())
+pub(super) fn is_pass_due(session: &Session) -> bool {
+    let status = session.catalog.status(session.metastore);
+    let interval_ms = match session.options.pass_interval_ms {
+        // Without a log, what was altered is found by passes only.
+        0 if status.mode == FollowMode::Polling => MirrorOptions::default().pass_interval_ms,
+        0 => return false,
+        interval_ms => interval_ms,
+    };
+    let interval_ms = i64::try_from(interval_ms).unwrap_or(i64::MAX);
+    status
+        .last_pass_at
+        .is_none_or(|last| last.saturating_add(interval_ms.saturating_mul(1_000)) <= session.now())
 }
 
 fn poll_interval(session: &Session) -> Duration {
@@ -284,11 +441,21 @@ fn show_state(session: &Session, state: FollowState) {
     session.status(|status| status.state = state);
 }
 
-fn show_following(session: &Session, state: FollowState) {
+/// A look went well; while lost events are being made up for, what hinders that is shown.
+fn show_following(session: &Session, passes: &Passes, is_repairing: bool) {
+    let fault = passes.fault.clone().filter(|_| is_repairing);
+    let now = session.now();
     session.status(|status| {
-        status.state = state;
-        status.error = None;
+        status.state = if is_repairing { FollowState::Repairing } else { FollowState::Following };
+        status.error = fault.map(|fault| (fault, now));
     });
+}
+
+fn show_failed(session: &Session, fault: Fault, pause: Duration) {
+    tracing::warn!(metastore = %session.metastore, %fault, pause_ms = pause.as_millis() as u64, "mirror failed");
+    let next_run_at = after(session, pause);
+    show_error(session, fault);
+    session.status(|status| status.next_run_at = Some(next_run_at));
 }
 
 fn show_error(session: &Session, fault: Fault) {
@@ -297,4 +464,20 @@ fn show_error(session: &Session, fault: Fault) {
         status.state = FollowState::Error;
         status.error = Some((fault, now));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_their_bound_and_begin_anew() {
+        let seconds = Duration::from_secs;
+        let mut pauses = Pauses::new(seconds(60), seconds(200));
+        let drawn: Vec<Duration> = (0..4).map(|_| pauses.next()).collect();
+        assert_eq!(drawn, [seconds(60), seconds(120), seconds(200), seconds(200)]);
+        pauses.reset();
+        assert_eq!(pauses.next(), seconds(60));
+        assert_eq!(Pauses::new(seconds(60), seconds(5)).next(), seconds(5));
+    }
 }

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::PassReport;
-use super::failures::{Failed, Read, Subject, of_database, of_table};
+use super::failures::{Failed, Part, Read, Subject, of_database, of_table};
 use super::session::{Session, blocking, ends_the_run, spawn};
 use super::writer::Parcel;
 use crate::change::Change;
@@ -27,6 +27,9 @@ use crate::ports::Batch;
 const FAILURES_IN_ROW_MAX: u32 = 20;
 /// Sentences in a report.
 const MISSING_MAX: usize = 100;
+
+/// What is read of a table before its details.
+const ALL_BUT_DETAILS: Read<'static> = Read::Only(&|part| !matches!(part, Part::Details));
 
 /// Which tables of a listed database to read.
 pub(super) enum Scope {
@@ -53,8 +56,11 @@ pub(super) struct Pass {
     left: Mutex<BTreeSet<DatabaseName>>,
     /// What failed of the metastore itself.
     own_failed: Mutex<Vec<Failed>>,
-    /// What failed of databases that were listed and may still be read again.
-    databases_failed: Mutex<BTreeMap<DatabaseName, Vec<Failed>>>,
+    /// What was asked of the metastore itself.
+    own_read: Mutex<BTreeSet<Part>>,
+    /// What failed of databases that were listed and may still be read again, and whether more
+    /// than their listing was read.
+    databases_failed: Mutex<BTreeMap<DatabaseName, (bool, Vec<Failed>)>>,
 }
 
 /// What a unit holds until its changes are applied.
@@ -79,6 +85,7 @@ impl Pass {
             missing: Mutex::default(),
             left: Mutex::default(),
             own_failed: Mutex::default(),
+            own_read: Mutex::default(),
             databases_failed: Mutex::default(),
         })
     }
@@ -118,7 +125,8 @@ impl Pass {
 
     /// Reads grants.
     pub async fn privileges(self: &Arc<Self>) -> Result<(), Fault> {
-        let (result, ticket) = self.ask(self.session.source.privileges()).await?;
+        let (result, ticket) = self.ask_counting(self.session.source.privileges(), false).await?;
+        self.own_read.lock().insert(Part::Grants);
         match result {
             Ok(privileges) => self.send(ticket, vec![Change::SetPrivileges(privileges)]).await,
             Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING => {
@@ -126,7 +134,7 @@ impl Pass {
             }
             Err(fault) => {
                 self.miss("grants", &fault);
-                self.own_failed.lock().push((None, fault));
+                self.own_failed.lock().push((Part::Grants, fault));
                 Ok(())
             }
         }
@@ -192,9 +200,14 @@ impl Pass {
     /// will be read.
     pub fn own_errors(&self) -> Vec<Change> {
         let failed = std::mem::take(&mut *self.own_failed.lock());
-        let mut changes = self.settle((None, None), Read::Whole, failed);
-        for (name, failed) in std::mem::take(&mut *self.databases_failed.lock()) {
-            changes.extend(self.settle(of_database(&name), Read::Whole, failed));
+        let read = std::mem::take(&mut *self.own_read.lock());
+        let is_whole = [Part::Listing, Part::Grants].iter().all(|part| read.contains(part));
+        let is_read = |part: &Part| is_whole || read.contains(part);
+        let mut changes = self.settle((None, None), Read::Only(&is_read), failed);
+        let listing = Read::Only(&|part| *part == Part::Listing);
+        for (name, (is_whole, failed)) in std::mem::take(&mut *self.databases_failed.lock()) {
+            let read = if is_whole { Read::Whole } else { listing };
+            changes.extend(self.settle(of_database(&name), read, failed));
         }
         changes
     }
@@ -224,20 +237,19 @@ impl Pass {
                     let mirrored = self.session.current()?.database_names();
                     let is_gone = |name: &DatabaseName| name.catalog == catalog && !listed.contains(name);
                     let mut changes = Vec::new();
-                    for gone in mirrored.into_iter().filter(is_gone) {
-                        changes.extend(self.settle(of_database(&gone), Read::Whole, Vec::new()));
-                        changes.extend(self.session.failures.lock().forget_all_but(&gone, |_| false));
-                        changes.push(Change::DropDatabase(gone));
-                    }
+                    changes.extend(mirrored.into_iter().filter(is_gone).map(Change::DropDatabase));
+                    let exists = |name: &DatabaseName| listed.contains(name);
+                    changes.extend(self.session.failures.lock().forget_databases_but(&catalog, exists));
                     self.send(ticket, changes).await?;
                     databases.extend(listed);
                 }
                 Err(fault) => {
                     self.miss(&format!("databases of catalog {catalog}"), &fault);
-                    self.own_failed.lock().push((None, fault));
+                    self.own_failed.lock().push((Part::Listing, fault));
                 }
             }
         }
+        self.own_read.lock().insert(Part::Listing);
         Ok(databases)
     }
 
@@ -263,7 +275,7 @@ impl Pass {
                 self.send_now(vec![Change::MarkDatabaseDone(*run_id, name.clone())]).await?;
             }
         } else {
-            self.databases_failed.lock().insert(name.clone(), failed);
+            self.databases_failed.lock().insert(name.clone(), (reads_all, failed));
         }
         self.database_done(&name);
         Ok(read.unwrap_or_default())
@@ -294,7 +306,7 @@ impl Pass {
         name: DatabaseName,
         fresh: &BTreeSet<TableName>,
     ) -> Result<(), Fault> {
-        let mut failed = self.databases_failed.lock().remove(&name).unwrap_or_default();
+        let mut failed = self.databases_failed.lock().remove(&name).unwrap_or_default().1;
         if self.database_itself(&name, &mut failed).await? {
             let mut tables = self.session.current()?.table_names(&name);
             tables.retain(|table| !fresh.contains(&name.table(table)));
@@ -317,13 +329,14 @@ impl Pass {
                 Ok(true)
             }
             Ok(None) => {
-                let drop = is_mirrored.then(|| Change::DropDatabase(name.clone()));
-                self.send(ticket, drop.into_iter().collect()).await?;
+                let mut changes = self.session.failures.lock().forget_database(name);
+                changes.extend(is_mirrored.then(|| Change::DropDatabase(name.clone())));
+                self.send(ticket, changes).await?;
                 Ok(false)
             }
             Err(fault) => {
                 self.fail(&format!("database {name}"), &fault);
-                failed.push((None, fault));
+                failed.push((Part::Itself, fault));
                 Ok(is_mirrored)
             }
         }
@@ -342,7 +355,7 @@ impl Pass {
             Ok(listed) => listed,
             Err(fault) => {
                 self.fail(&format!("tables of database {name}"), &fault);
-                failed.push((None, fault));
+                failed.push((Part::Listing, fault));
                 return Ok(None);
             }
         };
@@ -350,7 +363,9 @@ impl Pass {
         let mirrored = self.session.current()?.table_names(name);
         let mut changes = vec![Change::SetSourceCount(name.clone(), set.len() as u64)];
         let is_gone = |table: &&String| !set.contains(table.as_str());
-        changes.extend(mirrored.iter().filter(is_gone).map(|table| Change::DropTable(name.table(table))));
+        changes.extend(
+            mirrored.iter().filter(is_gone).filter_map(|table| self.session.missed(name.table(table))),
+        );
         changes.extend(self.session.failures.lock().forget_all_but(name, |table| set.contains(table)));
         self.send(ticket, changes).await?;
         let is_new = |table: &&str| mirrored.binary_search_by(|other| other.as_str().cmp(table)).is_err();
@@ -379,7 +394,9 @@ impl Pass {
         let mut changes = Vec::new();
         let mut partitioned = Vec::new();
         for gone in not_found(&names, &batch) {
-            changes.push(Change::DropTable(database.table(gone)));
+            let table = database.table(gone);
+            changes.extend(self.session.failures.lock().forget_table(&table));
+            changes.extend(self.session.missed(table));
         }
         self.read_objects(batch.items.len());
         for (name, item) in batch.items {
@@ -387,7 +404,7 @@ impl Pass {
             let had_partitions =
                 view.table(&table).is_some_and(|mirrored| mirrored.totals.partition_count != 0);
             if item.value.partition_keys.is_empty() && !had_partitions {
-                changes.extend(self.settle(of_table(&table), Read::Whole, Vec::new()));
+                changes.extend(self.settle(of_table(&table), ALL_BUT_DETAILS, Vec::new()));
             } else {
                 let keys = item.value.partition_keys.iter().map(|key| key.name.clone()).collect();
                 partitioned.push((table.clone(), keys));
@@ -397,7 +414,7 @@ impl Pass {
         for (name, fault) in batch.failed {
             let table = database.table(name);
             self.fail(&format!("table {table}"), &fault);
-            changes.extend(self.settle(of_table(&table), Read::Whole, vec![(None, fault)]));
+            changes.extend(self.settle(of_table(&table), ALL_BUT_DETAILS, vec![(Part::Itself, fault)]));
         }
         self.send(ticket, changes).await?;
         self.session.progress.tables.1.fetch_add(names.len() as u64, Relaxed);
@@ -419,7 +436,7 @@ impl Pass {
             Ok(names) => names,
             Err(fault) => {
                 self.fail(&format!("partitions of table {table}"), &fault);
-                let changes = self.settle(of_table(&table), Read::Whole, vec![(None, fault)]);
+                let changes = self.settle(of_table(&table), ALL_BUT_DETAILS, vec![(Part::Listing, fault)]);
                 return self.send(ticket, changes).await;
             }
         };
@@ -444,7 +461,7 @@ impl Pass {
             .buffer_unordered(self.session.calls_max())
             .try_concat()
             .await?;
-        self.send_now(self.settle(of_table(&table), Read::Whole, failed)).await
+        self.send_now(self.settle(of_table(&table), ALL_BUT_DETAILS, failed)).await
     }
 
     async fn partition_batch(
@@ -469,11 +486,11 @@ impl Pass {
             changes.push(Change::PutPartitions(table.clone(), batch.items));
         }
         self.send(ticket, changes).await?;
-        Ok(batch.failed.into_iter().map(|(name, fault)| (Some(name), fault)).collect())
+        Ok(batch.failed.into_iter().map(|(name, fault)| (Part::Partition(name), fault)).collect())
     }
 
     async fn functions(&self, database: &DatabaseName, failed: &mut Vec<Failed>) -> Result<(), Fault> {
-        let (result, ticket) = self.ask(self.session.source.functions(database)).await?;
+        let (result, ticket) = self.ask_counting(self.session.source.functions(database), false).await?;
         match result {
             Ok(functions) => {
                 self.read_objects(functions.len());
@@ -484,7 +501,7 @@ impl Pass {
             }
             Err(fault) => {
                 self.fail(&format!("functions of database {database}"), &fault);
-                failed.push((None, fault));
+                failed.push((Part::Functions, fault));
                 Ok(())
             }
         }
@@ -492,10 +509,14 @@ impl Pass {
 
     /// Answers whether the server has what it takes.
     async fn table_details(&self, table: TableName, columns: Vec<String>) -> Result<bool, Fault> {
-        let (result, ticket) = self.ask(self.session.source.table_details(&table, &columns)).await?;
+        let call = self.session.source.table_details(&table, &columns);
+        let (result, ticket) = self.ask_counting(call, false).await?;
+        let read = Read::Only(&|part| *part == Part::Details);
         match result {
             Ok(details) => {
-                self.send(ticket, vec![Change::SetTableDetails(table, details)]).await?;
+                let mut changes = self.settle(of_table(&table), read, Vec::new());
+                changes.push(Change::SetTableDetails(table, details));
+                self.send(ticket, changes).await?;
             }
             Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING => {
                 self.send_lacking(ticket, "get_table_column_statistics").await?;
@@ -505,8 +526,7 @@ impl Pass {
             Err(fault) if fault.code == Code::METASTORE_NOT_FOUND => {}
             Err(fault) => {
                 self.fail(&format!("constraints and column statistics of table {table}"), &fault);
-                let read = Read::Part { itself: true, partitions: &BTreeSet::new() };
-                let changes = self.settle(of_table(&table), read, vec![(None, fault)]);
+                let changes = self.settle(of_table(&table), read, vec![(Part::Details, fault)]);
                 self.send(ticket, changes).await?;
             }
         }
@@ -518,14 +538,25 @@ impl Pass {
         &self,
         call: impl Future<Output = Result<T, Fault>>,
     ) -> Result<(Result<T, Fault>, Ticket), Fault> {
+        self.ask_counting(call, true).await
+    }
+
+    /// The same; `counts` is unset for what a metastore may refuse object by object although it
+    /// is sound: details, functions, grants.
+    async fn ask_counting<T>(
+        &self,
+        call: impl Future<Output = Result<T, Fault>>,
+        counts: bool,
+    ) -> Result<(Result<T, Fault>, Ticket), Fault> {
         let permit = self.calls.clone().acquire_owned().await.map_err(|_| writer_ended())?;
         let gate = if self.is_exclusive { None } else { Some(self.session.shared().await) };
         let ticket = Ticket { read_at: self.session.now(), gate, _call: permit };
         let result = call.await;
         match &result {
-            Ok(_) => self.failures_in_row.store(0, Relaxed),
+            Ok(_) if counts => self.failures_in_row.store(0, Relaxed),
+            Ok(_) => {}
             Err(fault) if ends_the_run(fault) => return Err(fault.clone()),
-            Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING => {}
+            Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING || !counts => {}
             Err(fault) => {
                 if FAILURES_IN_ROW_MAX <= self.failures_in_row.fetch_add(1, Relaxed) + 1 {
                     return Err(fault.clone());

@@ -22,19 +22,12 @@ pub(super) async fn look(session: &Arc<Session>) -> Result<(), Fault> {
     let own_errors = pass.own_errors();
     drop(pass);
     // What the store says explains why the pass could not go on, not the other way round.
-    writer.await?;
-    read?;
+    if let Err(fault) = writer.await.and(read) {
+        session.recall();
+        return Err(fault);
+    }
     if !own_errors.is_empty() {
         session.apply(session.now(), own_errors).await?;
     }
-    show_lag(session);
     Ok(())
-}
-
-/// The age of the last complete pass.
-pub(super) fn show_lag(session: &Session) {
-    let now = session.now();
-    session.status(|status| {
-        status.lag_ms = status.last_pass_at.map(|began_at| (now.saturating_sub(began_at) / 1_000).max(0));
-    });
 }

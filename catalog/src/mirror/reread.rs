@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::stream::TryStreamExt;
 
 use super::digest;
-use super::failures::{Failed, Read, of_database, of_table};
+use super::failures::{Failed, Part, Read, of_database, of_table};
 use super::pass::{all_failed, not_found};
 use super::plan::{Partitions, Plan, Step};
 use super::session::{Session, View, blocking, each, ends_the_run};
@@ -31,7 +31,7 @@ pub(super) struct Reread {
     pub changes: Vec<Change>,
     /// Tables that were not found and not dropped.
     pub not_found: BTreeSet<TableName>,
-    /// Set when not one call brought anything but errors.
+    /// Set when not one call brought anything but errors, or a database that is new did not.
     pub fault: Option<Fault>,
 }
 
@@ -47,12 +47,17 @@ struct Work {
     not_found: BTreeSet<TableName>,
     calls_ok: u64,
     call_failed: Option<Fault>,
+    /// Why a database that is not mirrored yet could not be read: all in it would stay hidden.
+    hidden: Option<Fault>,
 }
 
 #[derive(Default)]
 struct TableRead {
     is_itself: bool,
-    is_whole: bool,
+    /// All partitions were listed.
+    is_listed: bool,
+    has_details: bool,
+    is_gone: bool,
     partitions: BTreeSet<String>,
     failed: Vec<Failed>,
 }
@@ -84,6 +89,7 @@ pub(super) async fn reread(session: &Arc<Session>, plan: Plan, read_at: i64) -> 
         not_found: BTreeSet::new(),
         calls_ok: 0,
         call_failed: None,
+        hidden: None,
     };
     work.catalogs().await?;
     work.steps().await?;
@@ -92,7 +98,7 @@ pub(super) async fn reread(session: &Arc<Session>, plan: Plan, read_at: i64) -> 
     work.functions().await?;
     work.details(&tables).await?;
     work.settle();
-    let fault = work.call_failed.filter(|_| work.calls_ok == 0);
+    let fault = work.call_failed.filter(|_| work.calls_ok == 0).or(work.hidden);
     Ok(Reread { changes: work.changes, not_found: work.not_found, fault })
 }
 
@@ -162,17 +168,20 @@ impl Work {
         .try_collect::<Vec<_>>()
         .await?;
         let mut databases: BTreeMap<DatabaseName, Option<Item<Database>>> = BTreeMap::new();
-        let mut settled = Vec::new();
+        let mut settled = self.forget_gone();
         for (name, result) in reads {
-            let (item, failed) = match self.check(result)? {
-                Ok(item) => (item, Vec::new()),
+            let item = match self.check(result)? {
+                Ok(item) => item,
                 Err(fault) => {
+                    if !self.view.has_database(&name) {
+                        self.hidden = Some(fault.clone());
+                    }
                     databases.insert(name.clone(), None);
-                    settled.extend(self.settle_database(&name, vec![(None, fault)]));
+                    settled.extend(self.settle_database(&name, Part::Itself, Some(fault)));
                     continue;
                 }
             };
-            settled.extend(self.settle_database(&name, failed));
+            settled.extend(self.settle_database(&name, Part::Itself, None));
             if item.is_none() && self.view.has_database(&name) {
                 settled.push(Change::DropDatabase(name.clone()));
             }
@@ -200,6 +209,17 @@ impl Work {
         }
         self.changes.extend(settled);
         Ok(())
+    }
+
+    /// What is gone cannot heal; what took its name is read.
+    fn forget_gone(&self) -> Vec<Change> {
+        let mut failures = self.session.failures.lock();
+        let forget = |step: &Step| match step {
+            Step::Rename { from: table, .. } | Step::DropTable(table) => failures.forget_table(table),
+            Step::DropDatabase(name) => failures.forget_database(name),
+            Step::PutDatabase(_) => Vec::new(),
+        };
+        self.plan.steps.iter().flat_map(forget).collect()
     }
 
     /// What the mirror holds of a table that has had its name all the time.
@@ -250,14 +270,18 @@ impl Work {
                 let table = database.table(gone);
                 let work = self.plan.tables.remove(&table).unwrap_or_default();
                 if work.drops_not_found {
-                    self.tables.insert(table.clone(), TableRead { is_whole: true, ..TableRead::default() });
+                    self.tables.insert(table.clone(), TableRead { is_gone: true, ..TableRead::default() });
                     self.changes.push(Change::DropTable(table));
                 } else {
+                    if self.view.table(&table).is_none() {
+                        let read = TableRead { is_gone: true, ..TableRead::default() };
+                        self.tables.insert(table.clone(), read);
+                    }
                     self.not_found.insert(table);
                 }
             }
             for (name, fault) in batch.failed {
-                self.tables.entry(database.table(name)).or_default().failed.push((None, fault));
+                self.tables.entry(database.table(name)).or_default().failed.push((Part::Itself, fault));
             }
             for (name, item) in batch.items {
                 let table = database.table(name);
@@ -317,7 +341,7 @@ impl Work {
                     if !keys.is_empty() || origin.is_some() {
                         listings.push(Listing { table: table.clone(), keys, origin });
                     } else {
-                        self.tables.entry(table.clone()).or_default().is_whole = true;
+                        self.tables.entry(table.clone()).or_default().is_listed = true;
                     }
                 }
             }
@@ -335,7 +359,7 @@ impl Work {
             if !gone.is_empty() {
                 self.push(Change::DropPartitions(read.table.clone(), gone)).await?;
             }
-            let failed = batch.failed.into_iter().map(|(name, fault)| (Some(name), fault));
+            let failed = batch.failed.into_iter().map(|(name, fault)| (Part::Partition(name), fault));
             self.tables.entry(read.table.clone()).or_default().failed.extend(failed);
             if !batch.items.is_empty() {
                 self.push(Change::PutPartitions(read.table, batch.items)).await?;
@@ -359,7 +383,7 @@ impl Work {
             let mut names = match self.check(result)? {
                 Ok(names) => names,
                 Err(fault) => {
-                    self.tables.entry(table).or_default().failed.push((None, fault));
+                    self.tables.entry(table).or_default().failed.push((Part::Listing, fault));
                     continue;
                 }
             };
@@ -375,7 +399,7 @@ impl Work {
                     self.push(Change::DropPartitions(table.clone(), gone)).await?;
                 }
             }
-            self.tables.entry(table.clone()).or_default().is_whole = true;
+            self.tables.entry(table.clone()).or_default().is_listed = true;
             let chunk = |names: &[String]| PartitionRead {
                 table: table.clone(),
                 keys: keys.clone(),
@@ -394,12 +418,15 @@ impl Work {
         while let Some((name, result)) = reads.try_next().await? {
             let result: Result<Vec<Item<Function>>, Fault> = self.check(result)?;
             match result {
-                Ok(functions) => self.push(Change::SetFunctions(name, functions)).await?,
+                Ok(functions) => {
+                    self.changes.extend(self.settle_database(&name, Part::Functions, None));
+                    self.push(Change::SetFunctions(name, functions)).await?;
+                }
                 Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING => {
                     self.changes.extend(self.session.lacks(&["get_functions".to_string()]));
                 }
                 Err(fault) => {
-                    let changes = self.settle_database(&name, vec![(None, fault)]);
+                    let changes = self.settle_database(&name, Part::Functions, Some(fault));
                     self.changes.extend(changes);
                 }
             }
@@ -423,13 +450,16 @@ impl Work {
         while let Some((table, result)) = reads.try_next().await? {
             let result: Result<TableDetails, Fault> = self.check(result)?;
             match result {
-                Ok(details) => self.push(Change::SetTableDetails(table, details)).await?,
+                Ok(details) => {
+                    self.tables.entry(table.clone()).or_default().has_details = true;
+                    self.push(Change::SetTableDetails(table, details)).await?;
+                }
                 Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING => {
                     self.changes.extend(self.session.lacks(&["get_table_column_statistics".to_string()]));
                 }
                 // Dropped in the meantime: an event will say so.
                 Err(fault) if fault.code == Code::METASTORE_NOT_FOUND => {}
-                Err(fault) => self.tables.entry(table).or_default().failed.push((None, fault)),
+                Err(fault) => self.tables.entry(table).or_default().failed.push((Part::Details, fault)),
             }
         }
         Ok(())
@@ -440,17 +470,22 @@ impl Work {
         let now = self.session.now();
         let mut failures = self.session.failures.lock();
         for (table, read) in std::mem::take(&mut self.tables) {
-            let part = if read.is_whole && (read.is_itself || read.failed.is_empty()) {
-                Read::Whole
-            } else {
-                Read::Part { itself: read.is_itself, partitions: &read.partitions }
+            let is_read = |part: &Part| match part {
+                Part::Itself => read.is_itself,
+                Part::Listing => read.is_listed,
+                Part::Partition(name) => read.is_listed || read.partitions.contains(name),
+                Part::Details => read.has_details,
+                Part::Functions | Part::Grants | Part::Unknown => false,
             };
-            self.changes.extend(failures.settle(of_table(&table), part, read.failed, now));
+            let whole_or_part = if read.is_gone { Read::Whole } else { Read::Only(&is_read) };
+            self.changes.extend(failures.settle(of_table(&table), whole_or_part, read.failed, now));
         }
     }
 
-    fn settle_database(&self, name: &DatabaseName, failed: Vec<Failed>) -> Vec<Change> {
+    fn settle_database(&self, name: &DatabaseName, part: Part, fault: Option<Fault>) -> Vec<Change> {
         let now = self.session.now();
-        self.session.failures.lock().settle(of_database(name), Read::Whole, failed, now)
+        let failed = fault.map(|fault| (part.clone(), fault)).into_iter().collect();
+        let is_read = move |other: &Part| *other == part;
+        self.session.failures.lock().settle(of_database(name), Read::Only(&is_read), failed, now)
     }
 }

@@ -74,6 +74,8 @@ pub(super) async fn run(session: &Arc<Session>, kind: &'static str, head: Option
     let fault = fault.or(kept.err());
     if fault.is_none() {
         session.status(|status| status.last_pass_at = Some(began_at));
+    } else {
+        session.recall();
     }
     tracing::info!(
         metastore = %session.metastore, kind, read = report.objects_read, changed = report.objects_changed,

@@ -43,7 +43,7 @@ pub(super) struct Session {
     pub suspects: Mutex<BTreeSet<TableName>>,
     tries: AtomicU32,
     has_worked: AtomicBool,
-    has_polled: AtomicBool,
+    is_followed: AtomicBool,
     missing: Mutex<Vec<MissingMethod>>,
 }
 
@@ -58,11 +58,14 @@ impl Session {
             progress: mirror.progress.clone(),
             gate: Arc::default(),
             included: AtomicI64::new(NO_EVENT),
-            failures: Mutex::new(Failures::of(ledger.errors.iter().map(|row| &row.3))),
+            failures: Mutex::new(Failures::of(
+                ledger.errors.iter().map(|row| &row.3),
+                mirror.catalog.clock().now_micros(),
+            )),
             suspects: Mutex::default(),
             tries: AtomicU32::new(0),
             has_worked: AtomicBool::new(false),
-            has_polled: AtomicBool::new(false),
+            is_followed: AtomicBool::new(false),
             missing: Mutex::new(ledger.missing_methods),
         })
     }
@@ -118,7 +121,19 @@ impl Session {
             drop(held);
             applied
         };
-        blocking(apply).await?
+        let applied = blocking(apply).await?;
+        if applied.is_err() {
+            self.recall();
+        }
+        applied
+    }
+
+    /// Takes what failed and what the server lacks from the store again: what was about to be
+    /// written did not get there.
+    pub fn recall(&self) {
+        let ledger = self.catalog.ledger(self.metastore);
+        self.failures.lock().recall(ledger.errors.iter().map(|row| &row.3), self.now());
+        *self.missing.lock() = ledger.missing_methods;
     }
 
     /// Counts a try in which not one call worked; whether to try again, or to give up after
@@ -127,14 +142,20 @@ impl Session {
         self.tries.fetch_add(1, Ordering::Relaxed) < max
     }
 
-    /// The metastore is followed without a log now.
-    pub fn polls(&self) {
-        self.has_polled.store(true, Ordering::Relaxed);
+    /// Whether a follower of a log sees to tables that are found no more.
+    pub fn follows(&self, is_followed: bool) {
+        self.is_followed.store(is_followed, Ordering::Relaxed);
     }
 
-    /// Whether it was followed without a log since this was last asked.
-    pub fn has_polled(&self) -> bool {
-        self.has_polled.swap(false, Ordering::Relaxed)
+    /// What becomes of a mirrored table that a pass did not find. Beside a follower, an event may
+    /// be waiting that tells where it went.
+    pub fn missed(&self, table: TableName) -> Option<Change> {
+        if self.is_followed.load(Ordering::Relaxed) {
+            self.suspects.lock().insert(table);
+            None
+        } else {
+            Some(Change::DropTable(table))
+        }
     }
 
     /// A look or a pass went well.

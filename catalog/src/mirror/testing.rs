@@ -97,6 +97,8 @@ pub(super) struct State {
     pub shown: i64,
     /// By call or object: `table_names d`, `table d.t`, `partition d.t/k=1`, `functions`, ...
     pub faults: BTreeMap<String, Fault>,
+    /// Calls that wait as long as they are in here, by name.
+    pub stalls: BTreeSet<String>,
     /// Calls so far, by name.
     pub calls: BTreeMap<&'static str, u64>,
     /// Run before the call of this number.
@@ -341,6 +343,7 @@ impl World {
             trimmed: 0,
             shown: i64::MAX,
             faults: BTreeMap::new(),
+            stalls: BTreeSet::new(),
             calls: BTreeMap::new(),
             hooks: BTreeMap::new(),
             calls_sum: 0,
@@ -382,6 +385,9 @@ impl World {
             }
         }
         tokio::task::yield_now().await;
+        while self.state.lock().stalls.contains(name) {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
         let result = {
             let state = self.state.lock();
             state

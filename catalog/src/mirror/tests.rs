@@ -9,6 +9,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::events::{Follower, Look};
+use super::follow::is_pass_due;
+use super::runs;
 use super::session::Session;
 use super::testing::*;
 use crate::change::{FollowMode, FollowState};
@@ -600,6 +602,174 @@ async fn lag_grows_while_nobody_can_look() {
     scene.run_until(|| scene.state() == FollowState::Error && lag_ms() > Some(0)).await;
     scene.world.change(|state| state.faults.clear());
     scene.run_until(|| scene.state() == FollowState::Following && lag_ms() == Some(0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pass_that_fails_does_not_stop_the_looks() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    scene.world.change(|state| {
+        state.calls.clear();
+        state.faults.insert("functions".into(), slow());
+    });
+    let is_failed = |run: &(String, String)| run.0 == "refresh" && run.1 == "failed";
+    let has_failed_often = || scene.runs().iter().filter(|run| is_failed(run)).count() >= 3;
+    scene.run_with(|options| options.pass_interval_ms = 20, has_failed_often).await;
+    assert_eq!(scene.world.state.lock().calls["probe"], 1, "nothing began anew");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repair_that_fails_is_tried_again_while_events_are_followed() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    scene.world.change(|state| {
+        state.calls.clear();
+        state.drop_table(&db("d0").table("t1"));
+        state.trimmed = state.head();
+        state.faults.insert("table_names".into(), slow());
+    });
+    let has_failed = || scene.runs().contains(&("repair".into(), "failed".into()));
+    let heal = || {
+        if has_failed() {
+            scene.world.change(|state| state.faults.clear());
+        }
+        scene.is_mirrored() && scene.state() == FollowState::Following
+    };
+    scene.run_with(|options| options.pass_interval_ms = 20, heal).await;
+    assert_eq!(scene.world.state.lock().calls["probe"], 1, "nothing began anew");
+    assert_eq!(scene.home.position(), Some(scene.world.state.lock().head()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_that_fails_leaves_the_pass_beside_it_alone() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    scene.world.change(|state| {
+        state.stalls.insert("functions".into());
+        let hook = |state: &mut State| {
+            state.faults.insert("head_event_id".into(), boom());
+        };
+        let calls = state.calls.values().sum::<u64>();
+        state.hooks.insert(calls + 12, Box::new(hook));
+    });
+    let is_over = || {
+        if scene.state() == FollowState::Error {
+            scene.world.change(|state| {
+                state.faults.clear();
+                state.stalls.clear();
+            });
+        }
+        2 <= scene.runs().len() && scene.runs()[1].1 != "running"
+    };
+    scene.run_with(|options| options.pass_interval_ms = 1, is_over).await;
+    assert_eq!(scene.runs()[1], ("refresh".to_string(), "done".to_string()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poll_clears_no_error_of_what_it_did_not_read() {
+    let scene = Scene::of(World::filled(false, 2, 4, 6));
+    scene.world.change(|state| {
+        state.faults.insert("privileges".into(), boom());
+        state.faults.insert("functions d0".into(), boom());
+    });
+    let looks = || scene.world.state.lock().calls.get("catalogs").copied().unwrap_or_default();
+    scene.run_until(|| 5 <= looks()).await;
+    let row = |database: &str| (database.to_string(), String::new(), String::new());
+    let mut errors = scene.errors();
+    errors.sort();
+    assert_eq!(errors, [row(""), row("d0")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn details_that_are_refused_everywhere_do_not_end_a_pass() {
+    let scene = Scene::of(World::filled(true, 1, 30, 1));
+    scene.world.change(|state| {
+        state.faults.insert("table_details".into(), boom());
+    });
+    let report = scene.sync().await;
+    assert_eq!(report.objects_failed, 30);
+    assert_eq!(scene.runs(), [("first".to_string(), "partial".to_string())]);
+    scene.assert_mirrored();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_database_that_fails_holds_the_position_and_what_healed_is_not_forgotten() {
+    let scene = Scene::filled();
+    scene.world.change(|state| {
+        state.faults.insert("partition d0.t0/k=3".into(), boom());
+    });
+    scene.sync().await;
+    assert_eq!(scene.errors().len(), 1);
+    let position = scene.home.position();
+    scene.world.change(|state| {
+        state.faults.clear();
+        state.alter_partition(&db("d0").table("t0"), 3);
+        state.create_database(&db("e"));
+        state.create_table(&db("e").table("n"), false);
+        state.faults.insert("database e".into(), boom());
+    });
+    let mut follower = scene.follower();
+    assert_eq!(follower.look().await.unwrap_err().code, Code::METASTORE_ERROR);
+    assert_eq!(scene.home.position(), position);
+    scene.world.change(|state| state.faults.clear());
+    assert_eq!(follower.look().await.unwrap(), Look::Idle);
+    scene.assert_mirrored();
+    assert_eq!(scene.errors(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_of_dropped_objects_go_with_them() {
+    let scene = Scene::filled();
+    scene.world.change(|state| {
+        state.faults.insert("table d0.t0".into(), boom());
+        state.faults.insert("partition d1.t0/k=3".into(), boom());
+        state.faults.insert("functions d2".into(), boom());
+    });
+    scene.sync().await;
+    assert_eq!(scene.errors().len(), 3);
+    scene.world.change(|state| {
+        state.drop_table(&db("d0").table("t0"));
+        state.drop_table(&db("d1").table("t0"));
+        state.drop_database(&db("d2"));
+    });
+    assert_eq!(scene.follower().look().await.unwrap(), Look::Idle);
+    assert_eq!(scene.errors(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_renamed_before_a_pass_and_followed_after_keeps_its_number() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    let (from, to) = (db("d0").table("t0"), db("d1").table("new"));
+    let id = scene.home.ids()[&from.to_string()];
+    scene.world.change(|state| state.rename_table(&from, &to));
+    let session = Session::new(&scene.home.mirror(&scene.world));
+    let mut follower = Follower::new(session.clone(), scene.home.position().unwrap(), false);
+    let report = runs::run(&session, runs::REFRESH, Some(follower.cursor())).await.into_result().unwrap();
+    assert_eq!(report.missing, [] as [String; 0]);
+    assert_eq!(follower.look().await.unwrap(), Look::Idle);
+    scene.assert_mirrored();
+    assert_eq!(scene.home.ids()[&to.to_string()], id);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn polling_forgets_the_position_and_passes_even_when_none_are_asked_for() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    scene.world.change(|state| state.has_log = false);
+    let is_polling = || scene.home.catalog.status(scene.home.metastore).mode == FollowMode::Polling;
+    scene.run_until(|| is_polling() && scene.home.position().is_none()).await;
+    let mut mirror = scene.home.mirror(&scene.world);
+    mirror.options.pass_interval_ms = 0;
+    let session = Session::new(&mirror);
+    session.status(|status| status.last_pass_at = Some(0));
+    assert!(is_pass_due(&session));
+    scene.world.change(|state| {
+        state.alter_table(&db("d0").table("t1"));
+        state.has_log = true;
+    });
+    scene.run_until(|| scene.is_mirrored() && scene.home.position().is_some()).await;
+    assert!(scene.runs().contains(&("repair".into(), "done".into())), "{:?}", scene.runs());
 }
 
 #[derive(Clone, Debug)]

@@ -79,7 +79,7 @@ async fn write(
     Ok(sum)
 }
 
-fn found_rows(found: Vec<Found>, now: i64) -> Option<Change> {
+pub(super) fn found_rows(found: Vec<Found>, now: i64) -> Option<Change> {
     let row = |found: Found| EventRow {
         event_id: None,
         event_type: found.what.to_string(),

@@ -119,6 +119,10 @@ impl Work<'_> {
                 self.metastore().position = Some(event_id);
                 self.dirty.metastore = true;
             }
+            Change::ClearPosition => {
+                self.metastore().position = None;
+                self.dirty.metastore = true;
+            }
             Change::PutRun(run) if run.state == "done" || run.state == "partial" => {
                 if self.view.mirrored_at.is_none() {
                     let at = run.finished_at.unwrap_or(self.now);

@@ -98,6 +98,7 @@ impl Model {
             }
             Change::SetPrivileges(items) => self.privileges = items,
             Change::SetPosition(position) => self.position = Some(position),
+            Change::ClearPosition => self.position = None,
             _ => {}
         }
     }
@@ -234,6 +235,7 @@ fn change() -> impl Strategy<Value = Change> {
             Change::SetPrivileges((0..count).map(|i| privilege(&format!("u{i}"), "SELECT")).collect())
         }),
         1 => (0..1000i64).prop_map(Change::SetPosition),
+        1 => Just(Change::ClearPosition),
     ]
 }
 
