@@ -35,7 +35,7 @@ pub enum FollowMode {
 /// What the follower of a metastore is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FollowState {
-    /// Nothing read yet, nothing running.
+    /// Nothing running: not begun yet, or not in this process.
     #[default]
     Pending,
     /// The first mirror is being read.
@@ -51,7 +51,7 @@ pub enum FollowState {
 }
 
 /// Volatile state of a metastore's follower: shown in `federation.metastores` and `sync.status`,
-/// kept in memory, written with the next durable change.
+/// kept in memory, written with the next durable change and by [`crate::store::Catalog::flush`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FollowStatus {
     /// Events or polling.
@@ -82,7 +82,7 @@ impl FollowStatus {
     pub fn lag_ms_at(&self, now: i64) -> Option<i64> {
         let since = match self.mode {
             FollowMode::Polling => self.last_pass_at,
-            _ if matches!(self.state, FollowState::Error | FollowState::Repairing) => self.current_at,
+            _ if !matches!(self.state, FollowState::Following) => self.current_at,
             _ => None,
         };
         let age_ms = since.map(|since| (now.saturating_sub(since) / 1_000).max(0));

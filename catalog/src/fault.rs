@@ -63,7 +63,7 @@ codes! {
     METASTORE_EVENTS_LOST, Metastore, true, "The metastore trimmed its notification log before it was read.", "Nothing to do: every object is read again. Raise hive.metastore.event.db.listener.timetolive to avoid it.";
     METASTORE_UNKNOWN, Caller, false, "No metastore has this name.", "Look into federation.metastores for the names.";
     STORE_LOCKED, Machine, true, "Another process holds the store.", "Stop the other process, or give this one its own data_dir.";
-    STORE_FULL, Machine, true, "The disk of the store is full.", "Free space on the volume of data_dir; skep goes on by itself.";
+    STORE_FULL, Machine, true, "The disk of the store is full.", "Free space on the volume of data_dir; skep goes on by itself, unless the message asks for a restart.";
     STORE_DAMAGED, Machine, false, "The store holds bytes that cannot be read.", "skep rebuilds the mirror from the metastores; check the disk.";
     STORE_FORMAT, Machine, false, "The store was written by a newer skep.", "Use that version, or remove data_dir and mirror again.";
     STORE_IO, Machine, true, "Reading or writing the store failed.", "Check the volume of data_dir.";

@@ -65,7 +65,7 @@ impl Writer {
 struct Volatile {
     status: FollowStatus,
     endpoints: Vec<EndpointStatus>,
-    /// Whether `status` differs from what is stored.
+    /// Whether they differ from what is stored.
     is_dirty: bool,
 }
 
@@ -88,7 +88,7 @@ impl Catalog {
         let open_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         let statuses = loaded.statuses.into_iter();
         let volatile =
-            statuses.map(|(id, status)| (id, Volatile { status, ..Volatile::default() })).collect();
+            statuses.map(|(id, (status, endpoints))| (id, Volatile { status, endpoints, is_dirty: false }));
         let catalog = Self {
             path: path.to_owned(),
             tree: opened.tree,
@@ -102,11 +102,16 @@ impl Catalog {
             }),
             clock,
             books: Mutex::new(loaded.books),
-            volatile: Mutex::new(volatile),
+            volatile: Mutex::new(volatile.collect()),
             open_ms,
             _lock: opened.lock,
         };
         Ok((Arc::new(catalog), OpenReport { elapsed_ms: open_ms, ..opened.report }))
+    }
+
+    /// Whether there is a store in `path`, whole or damaged.
+    pub fn is_at(path: &Path) -> bool {
+        Tree::is_at(path)
     }
 
     /// Makes the set of metastores of origin `config` what it is in `settings`, in the same order of
@@ -238,6 +243,7 @@ impl Catalog {
         match result {
             Ok(()) => Ok(applied),
             Err(fault) => {
+                self.unstage_status(origin.metastore);
                 // The book was written to as the changes went by: take it back.
                 *book = Book::load(&self.tree, origin.metastore, &mut writer.interner).unwrap_or_default();
                 Err(fault)
@@ -249,7 +255,15 @@ impl Catalog {
         if let Some(volatile) = self.volatile.lock().get_mut(&metastore)
             && std::mem::take(&mut volatile.is_dirty)
         {
-            batch.put(&keys::of_metastore(Record::Status, metastore), &record::status(&volatile.status));
+            let payload = record::status(&volatile.status, &volatile.endpoints);
+            batch.put(&keys::of_metastore(Record::Status, metastore), &payload);
+        }
+    }
+
+    /// What was staged was not written: it is staged again the next time.
+    fn unstage_status(&self, metastore: MetastoreId) {
+        if let Some(volatile) = self.volatile.lock().get_mut(&metastore) {
+            volatile.is_dirty = true;
         }
     }
 
@@ -286,22 +300,34 @@ impl Catalog {
         status
     }
 
-    /// Changes the status of a metastore's follower; written with the next change.
+    /// Changes the status of a metastore's follower; written with the next change or
+    /// [`Catalog::flush`]. Nothing happens when the metastore was removed.
     pub fn update_status(&self, metastore: MetastoreId, update: impl FnOnce(&mut FollowStatus)) {
-        let mut volatile = self.volatile.lock();
-        let volatile = volatile.entry(metastore).or_default();
-        update(&mut volatile.status);
-        volatile.is_dirty = true;
+        self.update_volatile(metastore, |volatile| {
+            update(&mut volatile.status);
+            volatile.is_dirty = true;
+        });
     }
 
-    /// Endpoints of a metastore as last seen; volatile.
+    fn update_volatile(&self, metastore: MetastoreId, update: impl FnOnce(&mut Volatile)) {
+        let mut volatile = self.volatile.lock();
+        // Looked up under the lock: `declare` publishes first and removes the entry then.
+        if self.current.load().metastores.iter().any(|view| view.id == metastore) {
+            update(volatile.entry(metastore).or_default());
+        }
+    }
+
+    /// Endpoints of a metastore as last seen, in this process or in a former one.
     pub fn endpoints(&self, metastore: MetastoreId) -> Vec<EndpointStatus> {
         self.volatile.lock().get(&metastore).map(|v| v.endpoints.clone()).unwrap_or_default()
     }
 
-    /// Replaces the endpoints of a metastore; volatile.
+    /// Replaces the endpoints of a metastore; written like its status.
     pub fn set_endpoints(&self, metastore: MetastoreId, endpoints: Vec<EndpointStatus>) {
-        self.volatile.lock().entry(metastore).or_default().endpoints = endpoints;
+        self.update_volatile(metastore, |volatile| {
+            volatile.is_dirty |= volatile.endpoints != endpoints;
+            volatile.endpoints = endpoints;
+        });
     }
 
     /// Bookkeeping of a metastore.
@@ -338,9 +364,24 @@ impl Catalog {
         facts
     }
 
-    /// Writes everything to the disk, fsync included.
+    /// Writes everything to the disk, the statuses that changed and fsync included. Blocks.
     pub fn flush(&self) -> Result<(), Fault> {
-        self.tree.sync()
+        let written = self.write_statuses();
+        self.tree.sync()?;
+        written
+    }
+
+    fn write_statuses(&self) -> Result<(), Fault> {
+        // Held so that no metastore is removed meanwhile.
+        let _writer = self.writer.lock();
+        let mut batch = Batch::new();
+        let ids: Vec<MetastoreId> = self.current.load().metastores.iter().map(|view| view.id).collect();
+        ids.iter().for_each(|id| self.stage_status(*id, &mut batch));
+        let written = self.tree.write(batch);
+        if written.is_err() {
+            ids.iter().for_each(|id| self.unstage_status(*id));
+        }
+        written
     }
 
     /// The clock that the catalog was opened with.

@@ -14,7 +14,7 @@ use super::ledger::Book;
 use super::record::{self, Counters};
 use super::segment::Segment;
 use super::tree::{Batch, Tree};
-use crate::change::FollowStatus;
+use crate::change::{EndpointStatus, FollowStatus};
 use crate::fault::{Code, Fault};
 use crate::model::{CatalogId, DatabaseId, MetastoreId, TableId};
 use crate::ports::Decoder;
@@ -29,7 +29,7 @@ pub(super) struct Loaded {
     /// Sorted by name.
     pub metastores: Vec<Arc<MetastoreView>>,
     pub books: HashMap<MetastoreId, Book>,
-    pub statuses: HashMap<MetastoreId, FollowStatus>,
+    pub statuses: HashMap<MetastoreId, (FollowStatus, Vec<EndpointStatus>)>,
 }
 
 /// Errors: `STORE_DAMAGED` when a record above the metastores is damaged.

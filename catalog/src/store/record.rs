@@ -6,7 +6,9 @@ use super::codec::{self, Encoder};
 use super::collection::{Address, Collection, Kind};
 use super::head::Interner;
 use super::segment;
-use crate::change::{EventRow, FollowMode, FollowState, FollowStatus, MissingMethod, ObjectError, Run};
+use crate::change::{
+    EndpointStatus, EventRow, FollowMode, FollowState, FollowStatus, MissingMethod, ObjectError, Run,
+};
 use crate::fault::{Code, Fault};
 use crate::model::{
     CatalogId, CatalogObject, Column, ConstraintKind, DatabaseId, DatabaseName, Item, MetastoreId,
@@ -347,7 +349,10 @@ fn read_fault(d: &mut codec::Decoder<'_>) -> Result<Fault, Fault> {
     Ok(Fault { code, what: d.string()?, why: d.string()?, fix: d.option_string()? })
 }
 
-pub(crate) fn status(status: &FollowStatus) -> Vec<u8> {
+/// Words that an endpoint's status is made of.
+const ENDPOINT_WORDS: [&str; 5] = ["unknown", "ok", "error", "config", "zookeeper"];
+
+pub(crate) fn status(status: &FollowStatus, endpoints: &[EndpointStatus]) -> Vec<u8> {
     let mut e = begin();
     e.u8(match status.mode {
         FollowMode::Unknown => 0,
@@ -362,7 +367,7 @@ pub(crate) fn status(status: &FollowStatus) -> Vec<u8> {
         FollowState::Error => 4,
         FollowState::Paused => 5,
     });
-    e.option_i64(status.head_event_id).option_i64(status.last_pass_at);
+    e.option_i64(status.head_event_id).option_i64(status.last_pass_at).option_i64(status.current_at);
     e.option(status.error.as_ref(), |e, (fault, at)| {
         write_fault(e, fault);
         e.i64(*at);
@@ -374,26 +379,34 @@ pub(crate) fn status(status: &FollowStatus) -> Vec<u8> {
             e.str(method);
         });
     });
+    e.u64(endpoints.len() as u64);
+    for endpoint in endpoints {
+        e.str(&endpoint.uri).str(endpoint.state).option(endpoint.latency_ms, |e, latency_ms| {
+            e.fixed(latency_ms.to_bits());
+        });
+        e.option_i64(endpoint.last_ok_at).option_str(endpoint.error_message.as_deref());
+        e.str(endpoint.found_by);
+    }
     e.0
 }
 
-/// Reads [`status`]. What was under way when it was written is not any more.
-pub(crate) fn read_status(bytes: &[u8]) -> Result<FollowStatus, Fault> {
+/// Reads [`status`]. What was under way when it was written is not any more: nobody follows yet.
+pub(crate) fn read_status(bytes: &[u8]) -> Result<(FollowStatus, Vec<EndpointStatus>), Fault> {
     let mut d = open(bytes)?;
-    Ok(FollowStatus {
+    let status = FollowStatus {
         mode: match d.u8()? {
             1 => FollowMode::Events,
             2 => FollowMode::Polling,
             _ => FollowMode::Unknown,
         },
         state: match d.u8()? {
-            2 => FollowState::Following,
             4 => FollowState::Error,
             5 => FollowState::Paused,
             _ => FollowState::Pending,
         },
         head_event_id: d.option_i64()?,
         last_pass_at: d.option_i64()?,
+        current_at: d.option_i64()?,
         error: d.option(|d| Ok((read_fault(d)?, d.i64()?)))?,
         facts: d.option(|d| {
             Ok(SourceFacts {
@@ -406,8 +419,25 @@ pub(crate) fn read_status(bytes: &[u8]) -> Result<FollowStatus, Fault> {
             })
         })?,
         lag_ms: None,
-        current_at: None,
         next_run_at: None,
+    };
+    let endpoints = (0..d.length()?).map(|_| read_endpoint(&mut d)).collect::<Result<_, _>>()?;
+    Ok((status, endpoints))
+}
+
+fn read_endpoint(d: &mut codec::Decoder<'_>) -> Result<EndpointStatus, Fault> {
+    let word = |d: &mut codec::Decoder<'_>| {
+        let word = d.str()?;
+        let known = ENDPOINT_WORDS.into_iter().find(|known| *known == word);
+        known.ok_or_else(|| unknown("endpoint word", word))
+    };
+    Ok(EndpointStatus {
+        uri: d.string()?,
+        state: word(d)?,
+        latency_ms: d.option(|d| Ok(f64::from_bits(d.fixed()?)))?,
+        last_ok_at: d.option_i64()?,
+        error_message: d.option_string()?,
+        found_by: word(d)?,
     })
 }
 

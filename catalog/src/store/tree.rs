@@ -1,6 +1,6 @@
 //! The only file that names sled: one tree of sealed records.
 //!
-//! Invariants: every record carries its version and an xxh3 checksum over key and payload, so that
+//! Invariants: every record carries its version and an xxh3 checksum over version, key and payload, so that
 //! a damaged or misplaced one is never taken for true; a [`Batch`] is written wholly or not at
 //! all; nothing is written when the volume has less free space than asked for (sled can hang on a
 //! full disk); no panic leaves this file. sled 0.34.7's own flush is `sync_file_range`, so
@@ -37,7 +37,7 @@ impl Batch {
     pub fn put(&mut self, key: &[u8], payload: &[u8]) {
         let mut sealed = Vec::with_capacity(SEAL_BYTES + payload.len());
         sealed.push(SEAL_VERSION);
-        sealed.extend(checksum(key, payload).to_le_bytes());
+        sealed.extend(checksum(SEAL_VERSION, key, payload).to_le_bytes());
         sealed.extend_from_slice(payload);
         self.bytes += (key.len() + sealed.len()) as u64;
         self.is_empty = false;
@@ -70,6 +70,11 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
+    /// Whether there is a tree in a folder.
+    pub fn is_at(path: &Path) -> bool {
+        path.join("db").exists()
+    }
+
     /// Opens or creates the tree in a folder.
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, Refusal> {
         let config = sled::Config::new()
@@ -217,11 +222,19 @@ pub(crate) fn io_fault(path: &Path, what: &str, error: &std::io::Error) -> Fault
         std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData => Code::STORE_DAMAGED,
         _ => Code::STORE_IO,
     };
-    Fault::new(code, format!("store {}: {what}", path.display()), error.to_string())
+    let fault = Fault::new(code, format!("store {}: {what}", path.display()), error.to_string());
+    // Unlike too little free space, which is asked for before: sled 0.34.7 keeps an error of a
+    // write and answers every later one with it.
+    match code {
+        Code::STORE_FULL => fault.with_fix("Free space on the volume of data_dir, then restart skep."),
+        Code::STORE_IO => fault.with_fix("Check the volume of data_dir, then restart skep."),
+        _ => fault,
+    }
 }
 
-fn checksum(key: &[u8], payload: &[u8]) -> u64 {
+fn checksum(version: u8, key: &[u8], payload: &[u8]) -> u64 {
     let mut hasher = Xxh3::new();
+    hasher.update(&[version]);
     hasher.update(key);
     hasher.update(payload);
     hasher.digest()
@@ -230,6 +243,11 @@ fn checksum(key: &[u8], payload: &[u8]) -> u64 {
 fn unseal<'a>(key: &[u8], sealed: &'a [u8]) -> Result<&'a [u8], Fault> {
     let broken = |why: &str| Fault::new(Code::STORE_DAMAGED, "store: read a record", why);
     let (head, payload) = sealed.split_at_checked(SEAL_BYTES).ok_or_else(|| broken("it is too short"))?;
+    // The checksum first: it is in the same place in every version, and a version that damage made
+    // up is no reason to refuse the store.
+    if head[1..] != checksum(head[0], key, payload).to_le_bytes() {
+        return Err(broken("its checksum is wrong"));
+    }
     if SEAL_VERSION < head[0] {
         return Err(Fault::new(
             Code::STORE_FORMAT,
@@ -237,8 +255,36 @@ fn unseal<'a>(key: &[u8], sealed: &'a [u8]) -> Result<&'a [u8], Fault> {
             format!("it has version {}, this skep reads versions up to {SEAL_VERSION}", head[0]),
         ));
     }
-    if head[1..] != checksum(key, payload).to_le_bytes() {
-        return Err(broken("its checksum is wrong"));
-    }
     Ok(payload)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn any_damaged_byte_of_a_record_is_told_as_damage() {
+        let mut sealed = vec![SEAL_VERSION];
+        sealed.extend(checksum(SEAL_VERSION, b"key", b"payload").to_le_bytes());
+        sealed.extend(b"payload");
+        assert_eq!(unseal(b"key", &sealed).unwrap(), b"payload");
+        for at in 0..sealed.len() {
+            for bit in 0..8 {
+                sealed[at] ^= 1 << bit;
+                assert_eq!(unseal(b"key", &sealed).unwrap_err().code, Code::STORE_DAMAGED, "{at} {bit}");
+                sealed[at] ^= 1 << bit;
+            }
+        }
+        assert_eq!(unseal(b"yek", &sealed).unwrap_err().code, Code::STORE_DAMAGED);
+    }
+
+    #[test]
+    fn record_of_a_newer_version_is_refused_and_not_healed() {
+        let mut sealed = vec![SEAL_VERSION + 1];
+        sealed.extend(checksum(SEAL_VERSION + 1, b"key", b"payload").to_le_bytes());
+        sealed.extend(b"payload");
+        assert_eq!(unseal(b"key", &sealed).unwrap_err().code, Code::STORE_FORMAT);
+    }
 }

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::model::{Model, shown};
-use crate::change::Change;
+use crate::change::{Change, EndpointStatus, FollowState, FollowStatus};
 use crate::fault::Code;
 use crate::model::*;
 use crate::store::testing::*;
@@ -455,6 +455,48 @@ fn bookkeeping_survives_a_restart() {
     assert_eq!(store.status(id).head_event_id, Some(77));
     assert!(run_id < store.next_run_id());
     assert_eq!(store.snapshot().metastore("dc1").unwrap().mirrored_at, Some(2));
+}
+
+#[test]
+fn flush_keeps_status_and_endpoints_but_nobody_follows_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("store");
+    let store = open(&folder);
+    let ids = store.declare(&[settings("dc1"), settings("dc2")]).unwrap();
+    let fault = crate::fault::Fault::new(Code::METASTORE_UNREACHABLE, "metastore dc1", "refused");
+    let endpoint = EndpointStatus {
+        uri: "thrift://dc1:9083".into(),
+        state: "error",
+        latency_ms: Some(1.5),
+        last_ok_at: Some(7),
+        error_message: Some("refused".into()),
+        found_by: "config",
+    };
+    store.update_status(ids[0], |status| {
+        status.state = FollowState::Error;
+        status.error = Some((fault.clone(), 5));
+    });
+    store.set_endpoints(ids[0], vec![endpoint.clone()]);
+    store.update_status(ids[1], |status| {
+        status.state = FollowState::Following;
+        status.lag_ms = Some(0);
+        // Two seconds before the clock of these tests.
+        status.current_at = Some(1_699_999_998_000_000);
+    });
+    store.flush().unwrap();
+    drop(store);
+
+    let store = open(&folder);
+    let status = store.status(ids[0]);
+    assert_eq!((status.state, status.error), (FollowState::Error, Some((fault, 5))));
+    assert_eq!(store.endpoints(ids[0]), [endpoint]);
+    let status = store.status(ids[1]);
+    assert_eq!((status.state, status.lag_ms, status.error), (FollowState::Pending, Some(2_000), None));
+
+    store.declare(&[settings("dc2")]).unwrap();
+    store.update_status(ids[0], |status| status.state = FollowState::Mirroring);
+    store.flush().unwrap();
+    assert_eq!(store.status(ids[0]), FollowStatus::default(), "a removed metastore has no status");
 }
 
 #[test]

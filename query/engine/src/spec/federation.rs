@@ -14,7 +14,7 @@ pub const TABLES: &[TableSpec] = &[
             text("auth_mode", "How the connection is authenticated and protected.").null(),
             boolean("has_catalogs", "Whether the server has catalogs (Hive 3 and later).").null(),
             text("follow_mode", "'events', 'polling' or 'unknown'."),
-            text("state", "'pending', 'mirroring', 'following', 'repairing', 'error' or 'paused'."),
+            STATE,
             text("error_code", "Why the last try failed; NULL when it did not.").null(),
             text("error_message", "The same in words.").null(),
             time("error_at", "When it failed.").null(),
@@ -22,8 +22,7 @@ pub const TABLES: &[TableSpec] = &[
             int("table_count", "Tables and views mirrored."),
             int("partition_count", "Partitions mirrored."),
             int("last_event_id", "Newest event applied here.").null(),
-            int("lag_ms", "How far behind the mirror is; with polling the age of the last complete pass.")
-                .null(),
+            int("lag_ms", "How far behind the mirror is; see sync.status.").null(),
             time("mirrored_at", "When the first complete mirror was done; NULL until then.").null(),
         ],
     ),

@@ -142,9 +142,15 @@ const SOURCE_EVENT_ID: ColumnSpec = int(
     "Newest event of the metastore that the row is known to include; NULL without a notification log.",
 )
 .null();
+const STATE: ColumnSpec = text(
+    "state",
+    "'pending' (nobody follows it in this process, or not yet), 'mirroring', 'following', 'repairing', \
+     'error' or 'paused'.",
+);
 const SYNC_STATUS: ColumnSpec = text(
     "sync_status",
-    "'ok', 'stale' (its metastore is not being followed right now) or 'error' (see sync.errors).",
+    "'ok', 'stale' (nobody follows its metastore right now: the row is as of synced_at; always so after \
+     a one-shot `skep sync`) or 'error' (see sync.errors).",
 );
 
 /// One table or view.

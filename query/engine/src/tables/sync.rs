@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skep_catalog::change::FollowState;
 use skep_catalog::model::DatabaseName;
 
 use super::federation::{mode_word, state_word};
@@ -17,8 +18,10 @@ pub fn status(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<
         for metastore in &pinned.snapshot.metastores {
             let status = pinned.status(metastore);
             let (fault, error_at) = status.error.as_ref().map(|(f, at)| (f, *at)).unzip();
+            // Else nobody looks which events there are.
+            let is_followed = matches!(status.state, FollowState::Following | FollowState::Repairing);
             let lag_events = match (status.head_event_id, metastore.position) {
-                (Some(head), Some(position)) => Some(head.saturating_sub(position).max(0)),
+                (Some(head), Some(position)) if is_followed => Some(head.saturating_sub(position).max(0)),
                 _ => None,
             };
             let error_count = if rows.wants("error_count") {

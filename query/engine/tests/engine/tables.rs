@@ -1,5 +1,6 @@
 //! Tables are what the spec says, pruned and filtered exactly.
 
+use skep_catalog::change::FollowState;
 use skep_query::spec::{SCHEMAS, TABLES};
 
 use crate::fixture::{EAST_ORDERS, LOGS, OLD_EVERY, WEST_ORDERS, fixture};
@@ -140,6 +141,16 @@ fn rows_say_how_fresh_they_are() {
     );
     let sql = "SELECT sync_status FROM catalog.tables WHERE metastore_name = 'east' AND table_name = 'logs'";
     assert_eq!(f.rows(sql), [["error"]]);
+}
+
+#[test]
+fn events_that_wait_are_counted_only_while_somebody_follows() {
+    let f = fixture();
+    let sql = "SELECT metastore_name, lag_events, lag_ms FROM sync.status ORDER BY metastore_name";
+    assert_eq!(f.rows(sql)[0], ["east", "2", "1500"]);
+    let east = f.catalog.snapshot().metastore("east").unwrap().id;
+    f.catalog.update_status(east, |status| status.state = FollowState::Pending);
+    assert_eq!(f.rows(sql)[0], ["east", "-", "1500"]);
 }
 
 #[test]
