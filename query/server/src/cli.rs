@@ -9,6 +9,7 @@ use skep_catalog::fault::{Code, Fault};
 use crate::commands;
 use crate::config::Config;
 use crate::config::example::example;
+use crate::console;
 use crate::exit::{Exit, report};
 use crate::shell::Ask;
 
@@ -108,23 +109,16 @@ fn dispatch(command: Command) -> Result<Exit, Fault> {
             };
             commands::sql::run(&Config::load(&file)?, &ask)
         }
-        Command::Config(ConfigCommand::Example) => print(&example()),
+        Command::Config(ConfigCommand::Example) => {
+            console::print(example())?;
+            Ok(Exit::Done)
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "skep", &mut script);
-            print(&String::from_utf8_lossy(&script))
+            console::print(String::from_utf8_lossy(&script))?;
+            Ok(Exit::Done)
         }
-    }
-}
-
-/// Prints to standard output; a reader that has enough (`| head`) is no failure.
-fn print(text: &str) -> Result<Exit, Fault> {
-    use std::io::{ErrorKind, Write};
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Fault::new(Code::INTERNAL, "standard output", error.to_string()))
-        }
-        _ => Ok(Exit::Done),
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a command ends: exit codes, and how a fault is told.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use skep_catalog::fault::{Code, Fault};
@@ -52,6 +52,5 @@ pub fn report(fault: &Fault) {
         },
         None => line,
     };
-    // A closed standard error is nobody's loss.
-    let _ = writeln!(std::io::stderr(), "{shown}");
+    crate::console::note(format_args!("{shown}\n"));
 }

@@ -77,7 +77,7 @@ impl Followers {
     /// Makes `metastores` what is followed: removed ones are forgotten with all they hold, changed
     /// ones begin anew with what is mirrored, unchanged ones go on undisturbed.
     ///
-    /// Errors: `CONFIG_*` for certificates (nothing is changed then), `STORE_*`.
+    /// Errors: `CONFIG_*` for certificates, `STORE_*`; what was followed is followed on then.
     pub async fn set(&mut self, metastores: &[MetastoreConfig]) -> Result<Reloaded, Fault> {
         let mut reloaded = Reloaded::default();
         let mut sources = BTreeMap::new();
@@ -93,18 +93,14 @@ impl Followers {
         let is_declared = |name: &String| metastores.iter().any(|metastore| metastore.options.name == *name);
         reloaded.removed = self.running.keys().filter(|name| !is_declared(name)).cloned().collect();
 
-        let ending: Vec<Follower> = reloaded
-            .changed
-            .iter()
-            .chain(&reloaded.removed)
-            .filter_map(|name| self.running.remove(name))
-            .collect();
-        stop_all(ending).await;
         let catalog = Arc::clone(&self.catalog);
         let declared = metastores.to_vec();
         let ids = tokio::task::spawn_blocking(move || wire::declare(&catalog, &declared))
             .await
             .map_err(|error| Fault::internal("declaring the metastores", error.to_string()))??;
+        let ended = reloaded.changed.iter().chain(&reloaded.removed);
+        let ending: Vec<Follower> = ended.filter_map(|name| self.running.remove(name)).collect();
+        stop_all(ending).await;
         for (metastore, id) in metastores.iter().zip(ids) {
             let name = &metastore.options.name;
             if let Some(source) = sources.remove(name) {
@@ -195,5 +191,46 @@ async fn keep_up(catalog: Arc<Catalog>) {
             Ok(Err(fault)) => tracing::warn!(%fault, "deltas not merged"),
             Err(error) => tracing::error!(%error, "merging deltas ended"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use skep_catalog::fault::Code;
+    use skep_catalog::ports::SystemClock;
+    use skep_catalog::store::StoreOptions;
+    use skep_hms::HmsDecoder;
+
+    use super::*;
+    use crate::config::options::MetastoreOptions;
+
+    fn metastore(name: &str) -> MetastoreConfig {
+        // Nobody listens there; what is followed is what matters.
+        let uris = vec!["thrift://127.0.0.1:1".to_owned()];
+        let options = MetastoreOptions { name: name.into(), uris, ..MetastoreOptions::default() };
+        MetastoreConfig { options, tls: None }
+    }
+
+    fn open(folder: &std::path::Path, disk_free_bytes_min: u64) -> Arc<Catalog> {
+        let options = StoreOptions { disk_free_bytes_min, ..StoreOptions::default() };
+        Catalog::open(folder, options, Arc::new(HmsDecoder), Arc::new(SystemClock)).unwrap().0
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn set_that_cannot_be_stored_leaves_the_old_one_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        wire::declare(&open(folder.path(), 0), &[metastore("one"), metastore("two")]).unwrap();
+        // No volume has so much space.
+        let mut followers = Followers::new(open(folder.path(), u64::MAX));
+        let running = |followers: &Followers| followers.running().keys().cloned().collect::<Vec<_>>();
+        followers.set(&[metastore("one"), metastore("two")]).await.unwrap();
+        assert_eq!(running(&followers), ["one", "two"]);
+        let fault = followers.set(&[metastore("two"), metastore("three")]).await.unwrap_err();
+        assert_eq!(fault.code, Code::STORE_FULL);
+        assert_eq!(running(&followers), ["one", "two"]);
+        assert!(followers.running().values().all(|follower| !*follower.stop.borrow()));
+        followers.stop().await;
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Map of the crate: [`cli`] reads the command line and calls one of [`commands`]; [`config`]
 //! gives plain option values; [`wire`] turns them into the other rooms' options; [`follow`] runs
-//! the mirrors; [`shell`] asks the engine and [`output`] prints; [`exit`] ends the process.
+//! the mirrors; [`shell`] asks the engine and [`output`] prints; [`console`] writes notes; [`exit`] ends
+//! the process.
 //!
 //! Deliberately absent: rules about metastores or SQL. Nothing here decides what is mirrored or
 //! answered.
@@ -10,6 +11,7 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod console;
 pub mod exit;
 pub mod follow;
 pub mod logging;

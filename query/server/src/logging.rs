@@ -8,20 +8,32 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 /// Changes the level of the running log.
 #[derive(Clone)]
-pub struct LevelHandle(reload::Handle<EnvFilter, Registry>);
+pub struct LevelHandle {
+    filter: reload::Handle<EnvFilter, Registry>,
+    is_overruled: bool,
+}
 
 impl LevelHandle {
-    /// From now on, `level`.
+    /// From now on, `level`; unless `RUST_LOG` overrules it, which is said.
     pub fn set(&self, level: &str) {
-        if let Err(error) = self.0.reload(filter(level)) {
+        if self.is_overruled {
+            tracing::warn!(level, "log level not changed, RUST_LOG overrules it");
+            return;
+        }
+        if let Err(error) = self.filter.reload(filter(level)) {
             tracing::warn!(%error, "log level not changed");
         }
     }
 }
 
-/// Begins to log. `RUST_LOG`, when set, wins over `level`. A second call changes nothing.
+/// Begins to log. `RUST_LOG`, when it is set and valid, overrules `level` for as long as the
+/// process runs. A second call changes nothing.
 pub fn start(level: &str, format: &str) -> LevelHandle {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| filter(level));
+    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|text| !text.trim().is_empty());
+    let overruling = wanted.as_deref().map(EnvFilter::try_new);
+    let is_overruled = matches!(overruling, Some(Ok(_)));
+    let invalid = overruling.as_ref().and_then(|parsed| parsed.as_ref().err().map(ToString::to_string));
+    let filter = overruling.and_then(Result::ok).unwrap_or_else(|| filter(level));
     let (filter, handle) = reload::Layer::new(filter);
     let registry = tracing_subscriber::registry().with(filter);
     let has_colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -32,7 +44,10 @@ pub fn start(level: &str, format: &str) -> LevelHandle {
             .with(fmt::layer().with_ansi(has_colour).with_target(false).with_writer(std::io::stderr))
             .try_init(),
     };
-    LevelHandle(handle)
+    if let Some(error) = invalid {
+        tracing::warn!(error, "RUST_LOG is not valid, the level of the config is used");
+    }
+    LevelHandle { filter: handle, is_overruled }
 }
 
 /// Other crates speak up only when something is wrong.

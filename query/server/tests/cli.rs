@@ -1,7 +1,7 @@
 //! The binary as a user runs it: exit codes, what goes where, signals, locks.
 #![allow(clippy::unwrap_used)]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -69,7 +69,12 @@ struct Serving {
 
 impl Serving {
     fn start(place: &Place) -> Self {
+        Self::start_with(place, &[])
+    }
+
+    fn start_with(place: &Place, variables: &[(&str, &str)]) -> Self {
         let mut command = skep();
+        command.envs(variables.iter().copied());
         command.arg("serve").arg("--config").arg(place.file()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let log = BufReader::new(process.stderr.take().unwrap());
@@ -305,13 +310,118 @@ fn sighup_applies_metastores_and_names_what_needs_a_restart() {
 }
 
 #[test]
-fn full_pipe_reader_that_leaves_is_no_crash() {
-    let mut process =
-        skep().args(["config", "example"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(process.stdout.take());
-    let status = process.wait().unwrap();
-    let mut told = String::new();
-    process.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-    assert!(matches!(status.code(), Some(0) | None), "{status:?} {told}");
-    assert!(!told.contains("panicked"), "{told}");
+fn sync_that_failed_is_seen_by_sql() {
+    let place = Place::new(&metastore("gone", "thrift://127.0.0.1:1"));
+    assert_eq!(place.run("sync", &[]).status.code(), Some(2));
+    let sql = "SELECT state, error_code, error_at IS NULL AS n, lag_ms FROM sync.status";
+    assert_eq!(place.csv(sql), "state,error_code,n,lag_ms\nerror,METASTORE_UNREACHABLE,false,\n");
+    let sql = "SELECT endpoint_uri, state, error_message IS NULL AS n FROM federation.endpoints";
+    assert_eq!(place.csv(sql), "endpoint_uri,state,n\nthrift://127.0.0.1:1,error,false\n");
+}
+
+#[test]
+fn sql_after_sync_says_that_nobody_follows() {
+    let good = sample("good");
+    let place = Place::new(&metastore("good", &good.uri()));
+    assert_eq!(place.run("sync", &[]).status.code(), Some(0));
+    drop(good);
+    let sql = "SELECT state, error_code, lag_events, 0 <= lag_ms AS has_lag, mirrored_at IS NULL AS n FROM sync.status";
+    assert_eq!(place.csv(sql), "state,error_code,lag_events,has_lag,n\npending,,,true,false\n");
+    let sql = "SELECT DISTINCT sync_status FROM catalog.tables";
+    assert_eq!(place.csv(sql), "sync_status\nstale\n");
+}
+
+#[test]
+fn sql_creates_no_store() {
+    let place = Place::new(&metastore("gone", "thrift://127.0.0.1:1"));
+    let output = place.run("sql", &["-c", "SELECT 1"]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
+    let told = text(&output.stderr);
+    assert!(told.contains("nothing is mirrored there yet") && told.contains("skep sync --config"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    let left: Vec<_> = std::fs::read_dir(place.0.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["skep.toml"]);
+}
+
+#[test]
+fn readers_that_leave_are_no_crash_and_stop_no_work() {
+    let good = sample("good");
+    let place = Place::new(&(metastore("good", &good.uri()) + &metastore("gone", "thrift://127.0.0.1:1")));
+    let file = place.file();
+    let file = file.to_str().unwrap();
+    let closed = || std::io::pipe().unwrap().1;
+    let run = |arguments: &[&str], closes_stderr: bool| {
+        let mut command = skep();
+        command.args(arguments).stdout(closed()).stderr(Stdio::piped());
+        if closes_stderr {
+            command.stderr(closed());
+        }
+        let output = command.output().unwrap();
+        assert!(!text(&output.stderr).contains("panicked"), "{arguments:?}: {output:?}");
+        output.status.code()
+    };
+    for closes_stderr in [false, true] {
+        for (arguments, code) in [
+            (&["--help"][..], 0),
+            (&["config", "example"], 0),
+            (&["completions", "zsh"], 0),
+            (&["check", "--config", file], 2),
+            (&["sync", "--config", file], 2),
+            (&["sql", "--config", file, "-c", "SELECT 1; SELECT * FROM catalog.columns"], 0),
+            (&["sql", "--config", file, "--output", "json", "-c", "\\d catalog.tables"], 0),
+            (&["sql", "--config", file, "--output", "csv", "-c", "SELECT * FROM nowhere"], 2),
+            (&["demo", "-c", "SELECT 1"], 0),
+            (&["fly"], 64),
+        ] {
+            assert_eq!(run(arguments, closes_stderr), Some(code), "{arguments:?}");
+        }
+    }
+    assert_ne!(place.csv("SELECT count(*) AS n FROM catalog.tables"), "n\n0\n", "it was mirrored");
+
+    let calls = || good.calls().values().sum::<u64>();
+    let before = calls();
+    let process = skep().args(["serve", "--config", file]).stdout(closed()).stderr(closed()).spawn().unwrap();
+    let (_sender, lines) = mpsc::channel();
+    let serving = Serving { process, lines };
+    let deadline = Instant::now() + PATIENCE;
+    while calls() == before {
+        assert!(Instant::now() < deadline, "no call came");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(serving.end(), Some(0));
+}
+
+#[test]
+fn demo_ended_by_a_signal_leaves_nothing_behind() {
+    for signal in [Signal::INT, Signal::HUP, Signal::TERM] {
+        let folder = tempfile::tempdir().unwrap();
+        let is_empty = || std::fs::read_dir(folder.path()).unwrap().next().is_none();
+        let mut command = skep();
+        command.args(["demo", "-c", "SELECT 1"]).env("TMPDIR", folder.path()).stdout(Stdio::null());
+        let mut process = command.spawn().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while is_empty() {
+            assert!(Instant::now() < deadline, "it does not begin");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        kill_process(Pid::from_child(&process), signal).unwrap();
+        assert_eq!(process.wait().unwrap().code(), Some(2), "{signal:?}");
+        assert!(is_empty(), "{signal:?}");
+    }
+}
+
+#[test]
+fn rust_log_wins_over_the_level_also_after_sighup() {
+    let one = sample("one");
+    let config = |level: &str| format!("[log]\nlevel = \"{level}\"\n{}", metastore("one", &one.uri()));
+    let place = Place::new(&config("error"));
+    let serving = Serving::start_with(&place, &[("RUST_LOG", "info")]);
+    serving.wait_for("mirrored, following");
+    place.write(&config("warn"));
+    serving.signal(Signal::HUP);
+    serving.wait_for("RUST_LOG overrules it");
+    place.write(&(config("warn") + &metastore("two", &one.uri())));
+    serving.signal(Signal::HUP);
+    serving.wait_for("added=two");
+    assert_eq!(serving.end(), Some(0));
 }

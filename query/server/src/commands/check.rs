@@ -12,7 +12,7 @@ use skep_hms::HmsSource;
 use super::{counted, runtime};
 use crate::config::{Config, MetastoreConfig};
 use crate::exit::Exit;
-use crate::{logging, wire};
+use crate::{console, logging, wire};
 
 /// What a metastore holds.
 struct Counts {
@@ -25,19 +25,19 @@ struct Counts {
 pub fn run(config: &Config) -> Result<Exit, Fault> {
     logging::start("error", &config.log.format);
     let runtime = runtime()?;
-    println!(
-        "config {}: {}, data_dir {}",
+    console::print(format_args!(
+        "config {}: {}, data_dir {}\n",
         config.file.display(),
         counted(config.metastores.len(), "metastore", "metastores"),
         config.root.data_dir.display()
-    );
+    ))?;
     let reports = runtime.block_on(async {
         let checks = config.metastores.iter().map(check);
         futures::future::join_all(checks).await
     });
     let mut exit = Exit::Done;
     for (text, is_ok) in reports {
-        print!("{text}");
+        console::print(text)?;
         if !is_ok {
             exit = Exit::Failed;
         }

@@ -1,7 +1,7 @@
 //! `skep demo`: three sample metastores on loopback, mirrored by the same adapter as real ones
 //! into a catalog that is gone afterwards, and a prompt.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use skep_catalog::fault::{Code, Fault};
 use skep_catalog::store::Catalog;
 use skep_query::spec::examples::EXAMPLES;
 use skep_sample::{Churn, SampleServer, ServerOptions, demo_metastores};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::runtime;
 use crate::config::options::{LogOptions, MetastoreOptions, RootOptions, SqlSection, StoreSection};
@@ -27,6 +27,8 @@ const MIRROR_TIMEOUT: Duration = Duration::from_secs(120);
 const CHANGE_INTERVAL: Duration = Duration::from_secs(3);
 /// Tables that are changed.
 const CHANGED_TABLES: usize = 40;
+/// The store may be writing new files while its folder is removed.
+const REMOVALS_MAX: usize = 100;
 /// Examples that the banner shows.
 const SUGGESTIONS: usize = 5;
 
@@ -35,11 +37,15 @@ pub fn run(ask: &Ask) -> Result<Exit, Fault> {
     logging::start("error", "text");
     let started = Instant::now();
     let runtime = runtime()?;
+    let script = ask.script()?;
+    // Before there is anything to remove, so that no signal comes too early.
+    let signals = runtime.block_on(async { Signals::listen() })?;
     let folder = tempfile::Builder::new()
         .prefix("skep-demo-")
         .tempdir()
         .map_err(|error| Fault::new(Code::STORE_IO, "temporary folder", error.to_string()))?;
-    runtime.block_on(async { remove_when_terminated(folder.path()) })?;
+    runtime.spawn(remove_at(signals.ends, folder.path().to_owned()));
+    let interrupted = runtime.spawn(remove_at(signals.interrupt, folder.path().to_owned()));
 
     // Their data takes a moment to make: all at once.
     let servers = std::thread::scope(|scope| {
@@ -62,11 +68,13 @@ pub fn run(ask: &Ask) -> Result<Exit, Fault> {
         wait_until_mirrored(&catalog, &followers).await?;
         Ok::<_, Fault>(followers)
     })?;
-    if ask.is_interactive() {
+    if script.is_none() {
         runtime.spawn(keep_changing(Arc::clone(&servers)));
     }
     let banner = banner(&catalog, started.elapsed());
-    let exit = Shell::new(engine, ask.output).run(&runtime, ask, &banner);
+    // From here on Ctrl-C cancels a statement.
+    interrupted.abort();
+    let exit = Shell::new(engine, ask.output).run(&runtime, script.as_deref(), &banner);
     runtime.block_on(followers.stop());
     runtime.shutdown_background();
     Ok(exit)
@@ -131,18 +139,36 @@ async fn keep_changing(servers: Arc<[SampleServer]>) {
     }
 }
 
-/// The folder goes away too when the demo is ended by a signal.
-fn remove_when_terminated(folder: &Path) -> Result<(), Fault> {
-    let folder = folder.to_owned();
-    let mut terminate = signal(SignalKind::terminate())
-        .map_err(|error| Fault::internal("listening to signals", error.to_string()))?;
-    tokio::spawn(async move {
-        terminate.recv().await;
+/// Signals that end the demo.
+struct Signals {
+    /// SIGTERM and SIGHUP (the terminal was closed): at any time.
+    ends: Vec<Signal>,
+    /// SIGINT: until statements can be cancelled by it.
+    interrupt: Vec<Signal>,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Fault> {
+        let listen =
+            |kind| signal(kind).map_err(|error| Fault::internal("listening to signals", error.to_string()));
+        Ok(Self {
+            ends: vec![listen(SignalKind::terminate())?, listen(SignalKind::hangup())?],
+            interrupt: vec![listen(SignalKind::interrupt())?],
+        })
+    }
+}
+
+/// Ends the process when one of the signals comes; the folder goes away too.
+async fn remove_at(mut signals: Vec<Signal>, folder: PathBuf) {
+    futures::future::select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
+    for _ in 0..REMOVALS_MAX {
         // Best effort: the folder is in the system's temporary folder.
         let _ = std::fs::remove_dir_all(&folder);
-        std::process::exit(i32::from(Exit::Failed.code()));
-    });
-    Ok(())
+        if !folder.exists() {
+            break;
+        }
+    }
+    std::process::exit(i32::from(Exit::Failed.code()));
 }
 
 fn banner(catalog: &Catalog, elapsed: Duration) -> String {

@@ -108,7 +108,7 @@ async fn reload(config: &mut Config, followers: &mut Followers, level: &LevelHan
             "config read again"
         ),
         Err(fault) => {
-            tracing::error!(%fault, "metastores of the config not applied");
+            tracing::error!(%fault, "metastores of the config not applied, the old ones are followed on");
             new.metastores.clone_from(&config.metastores);
         }
     }

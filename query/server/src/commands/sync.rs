@@ -14,7 +14,7 @@ use super::runtime;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::output::grouped;
-use crate::{logging, wire};
+use crate::{console, logging, wire};
 
 const SHOW_INTERVAL: Duration = Duration::from_millis(200);
 /// Without a terminal a line now and then is enough.
@@ -30,7 +30,7 @@ pub fn run(config: &Config) -> Result<Exit, Fault> {
         config.metastores.iter().map(wire::source).collect::<Result<_, _>>()?;
     let ids = wire::declare(&catalog, &config.metastores)?;
     let display = Display::new();
-    let exit = runtime.block_on(async {
+    let outcomes = runtime.block_on(async {
         let runs = config.metastores.iter().zip(ids).zip(&sources).map(|((metastore, id), source)| {
             source.client().give_up_after_deadline(true);
             let mirror = wire::mirror(&catalog, metastore, id, source);
@@ -41,15 +41,17 @@ pub fn run(config: &Config) -> Result<Exit, Fault> {
                 let outcome = sync_one(&mirror, &line).await;
                 catalog.set_endpoints(id, source.client().endpoints());
                 line.end();
-                tell(&metastore.options.name, outcome, started.elapsed())
+                let (text, is_whole) = told(&metastore.options.name, outcome, started.elapsed());
+                console::print(text).map(|()| is_whole)
             }
         });
-        let all_whole = futures::future::join_all(runs).await.into_iter().all(|is_whole| is_whole);
-        if all_whole { Exit::Done } else { Exit::Failed }
+        futures::future::join_all(runs).await
     });
+    // Also what failed is to be seen by `skep sql`.
     catalog.flush()?;
     runtime.shutdown_background();
-    Ok(exit)
+    let are_whole = outcomes.into_iter().collect::<Result<Vec<bool>, Fault>>()?;
+    Ok(if are_whole.contains(&false) { Exit::Failed } else { Exit::Done })
 }
 
 async fn sync_one(mirror: &Mirror, line: &Line) -> Result<PassReport, Fault> {
@@ -63,32 +65,26 @@ async fn sync_one(mirror: &Mirror, line: &Line) -> Result<PassReport, Fault> {
     }
 }
 
-/// Prints what a metastore's run came to; says whether it is mirrored wholly.
-fn tell(name: &str, outcome: Result<PassReport, Fault>, elapsed: Duration) -> bool {
-    match outcome {
-        Ok(pass) => {
-            println!(
-                "{name}: {} objects read, {} new or different, in {:.1} s",
-                grouped(pass.objects_read),
-                grouped(pass.objects_changed),
-                elapsed.as_secs_f64()
-            );
-            for line in &pass.missing {
-                println!("{name}: missing: {line}");
-            }
-            if pass.objects_failed != 0 {
-                println!(
-                    "{name}: {} objects could not be read; sync.errors names each",
-                    grouped(pass.objects_failed)
-                );
-            }
-            pass.missing.is_empty() && pass.objects_failed == 0
-        }
-        Err(fault) => {
-            println!("{name}: not mirrored: {fault}");
-            false
-        }
+/// What a metastore's run came to, and whether it is mirrored wholly.
+fn told(name: &str, outcome: Result<PassReport, Fault>, elapsed: Duration) -> (String, bool) {
+    let pass = match outcome {
+        Ok(pass) => pass,
+        Err(fault) => return (format!("{name}: not mirrored: {fault}\n"), false),
+    };
+    let mut text = format!(
+        "{name}: {} objects read, {} new or different, in {:.1} s\n",
+        grouped(pass.objects_read),
+        grouped(pass.objects_changed),
+        elapsed.as_secs_f64()
+    );
+    for line in &pass.missing {
+        text.push_str(&format!("{name}: missing: {line}\n"));
     }
+    if pass.objects_failed != 0 {
+        let count = grouped(pass.objects_failed);
+        text.push_str(&format!("{name}: {count} objects could not be read; sync.errors names each\n"));
+    }
+    (text, pass.missing.is_empty() && pass.objects_failed == 0)
 }
 
 /// Progress on standard error.
@@ -136,7 +132,7 @@ impl Line {
                 bar.set_position(counts.iter().map(|(_, read)| read).sum());
                 bar.set_message(text);
             }
-            None => eprintln!("{}: {text}", self.name),
+            None => console::note(format_args!("{}: {text}\n", self.name)),
         }
     }
 

@@ -5,7 +5,8 @@
 //! prints the documented file. Every error is one sentence with file, line and key, and ends the
 //! process with exit code 64.
 //!
-//! Deliberately absent: globals, environment overrides, defaults anywhere else.
+//! Deliberately absent: globals, options from the environment (which only names the file,
+//! `SKEP_CONFIG`, and overrules the log's level, `RUST_LOG`), defaults anywhere else.
 
 pub mod example;
 pub mod options;

@@ -56,13 +56,24 @@ pub enum PrintError {
     /// A value could not be shown.
     #[error("showing the result: {0}")]
     Value(#[from] arrow::error::ArrowError),
+    /// The rows could not be had.
+    #[error(transparent)]
+    Query(#[from] Fault),
+}
+
+impl PrintError {
+    /// Whether whoever read standard output has left (`| head`), which is no failure.
+    pub fn is_reader_gone(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
 }
 
 impl From<PrintError> for Fault {
     fn from(error: PrintError) -> Self {
-        let why = match &error {
+        let why = match error {
             PrintError::Io(error) => error.to_string(),
             PrintError::Value(error) => error.to_string(),
+            PrintError::Query(fault) => return fault,
         };
         Self::new(skep_catalog::fault::Code::SQL_FAILED, "result cannot be printed", why)
     }

@@ -7,7 +7,7 @@ mod meta;
 mod prompt;
 mod split;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,8 +18,9 @@ use skep_query::Engine;
 use skep_query::spec::examples::EXAMPLES;
 use skep_query::spec::{SCHEMAS, TABLES};
 
+use crate::console;
 use crate::exit::{Exit, report};
-use crate::output::{Format, Printer, TableStyle, grouped};
+use crate::output::{Format, PrintError, Printer, TableStyle, grouped};
 use meta::Meta;
 
 /// Rows of a table on a terminal.
@@ -47,13 +48,11 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// Whether there will be a prompt.
-    pub fn is_interactive(&self) -> bool {
-        self.command.is_none() && self.file.is_none() && std::io::stdin().is_terminal()
-    }
-
-    /// The statements to run, when there is no prompt.
-    fn script(&self) -> Result<Option<String>, Fault> {
+    /// The statements to run; `None` when there will be a prompt. Reads file or standard input
+    /// to the end.
+    ///
+    /// Errors: `SQL_FAILED`.
+    pub fn script(&self) -> Result<Option<String>, Fault> {
         if let Some(command) = &self.command {
             return Ok(Some(command.clone()));
         }
@@ -105,18 +104,15 @@ impl Shell {
         Self { engine, format: format.unwrap_or(Format::Table), is_expanded: false, shows_timing }
     }
 
-    /// Runs what `ask` names: `-c`, `-f`, standard input, or a prompt after `banner`.
+    /// Runs the script (see [`Ask::script`]), or a prompt after `banner`.
     ///
-    /// Blocks; statements run on `runtime`. Without a prompt the first fault ends it.
-    pub fn run(mut self, runtime: &tokio::runtime::Runtime, ask: &Ask, banner: &str) -> Exit {
-        match ask.script() {
-            Err(fault) => {
-                report(&fault);
-                Exit::of(&fault)
-            }
-            Ok(Some(text)) => self.run_script(runtime, &text),
-            Ok(None) => {
-                eprint!("{banner}");
+    /// Blocks; statements run on `runtime`. Without a prompt the first fault ends it, and so does
+    /// a standard output that nobody reads any more, as [`Exit::Done`].
+    pub fn run(mut self, runtime: &tokio::runtime::Runtime, script: Option<&str>, banner: &str) -> Exit {
+        match script {
+            Some(text) => self.run_script(runtime, text),
+            None => {
+                console::note(format_args!("{banner}"));
                 self.prompt(runtime)
             }
         }
@@ -146,46 +142,69 @@ impl Shell {
             return self.run_meta(Meta::parse(text).map_err(wrong)?).await;
         }
         tokio::select! {
-            result = self.run_sql(text) => result?,
+            result = self.run_sql(text) => result,
             _ = tokio::signal::ctrl_c() => {
-                return Err(Fault::new(Code::SQL_CANCELLED, "statement ended", "Ctrl-C was pressed"));
+                Err(Fault::new(Code::SQL_CANCELLED, "statement ended", "Ctrl-C was pressed"))
             }
         }
-        Ok(Next::GoOn)
     }
 
-    async fn run_sql(&self, sql: &str) -> Result<(), Fault> {
+    async fn run_sql(&self, sql: &str) -> Result<Next, Fault> {
         let started = Instant::now();
+        self.end(self.print_sql(sql).await, Some(started))
+    }
+
+    async fn print_sql(&self, sql: &str) -> Result<(u64, Option<String>), PrintError> {
         let mut result = self.engine.query(sql).await?;
         let mut out = std::io::BufWriter::new(std::io::stdout());
         let mut printer = Printer::new(self.format, self.style(), &result.schema, &mut out)?;
         while let Some(batch) = result.next().await {
             printer.batch(&batch?)?;
         }
-        let (rows, left_out) = printer.end()?;
-        self.note(rows, left_out, Some(started));
-        Ok(())
+        printer.end()
+    }
+
+    /// Notes what was printed: rows, and what was left out.
+    fn end(
+        &self,
+        printed: Result<(u64, Option<String>), PrintError>,
+        started: Option<Instant>,
+    ) -> Result<Next, Fault> {
+        match printed {
+            Ok((rows, left_out)) => self.note(rows, left_out, started),
+            Err(error) if error.is_reader_gone() => return Ok(Next::Quit),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Next::GoOn)
     }
 
     async fn run_meta(&mut self, command: Meta) -> Result<Next, Fault> {
         match command {
             Meta::Quit => return Ok(Next::Quit),
-            Meta::Help => eprint!("{}", meta::HELP),
+            Meta::Help => console::note(format_args!("{}", meta::HELP)),
             Meta::Timing => {
                 self.shows_timing = !self.shows_timing;
-                eprintln!("timing is {}", if self.shows_timing { "on" } else { "off" });
+                console::note(format_args!("timing is {}\n", if self.shows_timing { "on" } else { "off" }));
             }
             Meta::Expanded => {
                 self.is_expanded = !self.is_expanded;
-                eprintln!("each row as lines of its own is {}", if self.is_expanded { "on" } else { "off" });
+                console::note(format_args!(
+                    "each row as lines of its own is {}\n",
+                    if self.is_expanded { "on" } else { "off" }
+                ));
             }
             Meta::Output(format) => {
                 self.format = format;
-                eprintln!("output is {}", format.as_str());
+                console::note(format_args!("output is {}\n", format.as_str()));
             }
             Meta::Examples => {
                 for (index, example) in EXAMPLES.iter().enumerate() {
-                    eprintln!("{:>3}  {}\n     {};", index + 1, example.question, example.statement);
+                    console::note(format_args!(
+                        "{:>3}  {}\n     {};\n",
+                        index + 1,
+                        example.question,
+                        example.statement
+                    ));
                 }
             }
             Meta::Example(number) => {
@@ -195,55 +214,58 @@ impl Shell {
                     return Err(Fault::new(Code::SQL_INVALID, "shell command", why)
                         .with_fix("\\examples lists them."));
                 };
-                eprintln!("-- {}\n{};", example.question, example.statement);
-                self.run_sql(example.statement).await?;
+                console::note(format_args!("-- {}\n{};\n", example.question, example.statement));
+                return self.run_sql(example.statement).await;
             }
-            Meta::Metastores => self.run_sql(METASTORES).await?,
-            Meta::Schemas => self.show(&[
-                ("schema_name", texts(SCHEMAS.iter().map(|schema| schema.name))),
-                ("comment", texts(SCHEMAS.iter().map(|schema| schema.comment))),
-            ])?,
+            Meta::Metastores => return self.run_sql(METASTORES).await,
+            Meta::Schemas => {
+                return self.show(&[
+                    ("schema_name", texts(SCHEMAS.iter().map(|schema| schema.name))),
+                    ("comment", texts(SCHEMAS.iter().map(|schema| schema.comment))),
+                ]);
+            }
             Meta::Tables(schema) => {
                 let tables =
                     || TABLES.iter().filter(|table| schema.as_deref().is_none_or(|s| s == table.schema));
-                self.show(&[
+                return self.show(&[
                     ("table_name", texts(tables().map(|table| table.full_name()))),
                     (
                         "kind",
                         texts(tables().map(|table| if table.view.is_some() { "view" } else { "table" })),
                     ),
                     ("comment", texts(tables().map(|table| table.comment))),
-                ])?;
+                ]);
             }
             Meta::Columns(table) => {
                 let table = self.engine.describe(&table)?;
                 let columns = || table.columns.iter();
-                eprintln!("{}: {}", table.full_name(), table.comment);
+                console::note(format_args!("{}: {}\n", table.full_name(), table.comment));
                 let positions: Int64Array = (1..).take(table.columns.len()).map(Some).collect();
                 let keys: BooleanArray = columns().map(|column| Some(column.is_key)).collect();
-                self.show(&[
+                return self.show(&[
                     ("n", Arc::new(positions)),
                     ("column_name", texts(columns().map(|column| column.name))),
                     ("data_type", texts(columns().map(|column| column.kind.sql_name()))),
                     ("is_key", Arc::new(keys)),
                     ("comment", texts(columns().map(|column| column.comment))),
-                ])?;
+                ]);
             }
         }
         Ok(Next::GoOn)
     }
 
     /// Prints columns that are there already.
-    fn show(&self, columns: &[(&str, ArrayRef)]) -> Result<(), Fault> {
+    fn show(&self, columns: &[(&str, ArrayRef)]) -> Result<Next, Fault> {
         let batch =
             RecordBatch::try_from_iter(columns.iter().map(|(name, values)| (*name, Arc::clone(values))))
                 .map_err(|error| Fault::internal("shell command", error.to_string()))?;
-        let mut out = std::io::stdout().lock();
-        let mut printer = Printer::new(self.format, self.style(), &batch.schema(), &mut out)?;
-        printer.batch(&batch)?;
-        let (rows, left_out) = printer.end()?;
-        self.note(rows, left_out, None);
-        Ok(())
+        let print = || {
+            let mut out = std::io::stdout().lock();
+            let mut printer = Printer::new(self.format, self.style(), &batch.schema(), &mut out)?;
+            printer.batch(&batch)?;
+            printer.end()
+        };
+        self.end(print(), None)
     }
 
     fn style(&self) -> TableStyle {
@@ -264,8 +286,7 @@ impl Shell {
         }
         parts.extend(left_out);
         if !parts.is_empty() {
-            // A closed standard error is nobody's loss.
-            let _ = writeln!(std::io::stderr(), "({})", parts.join(", "));
+            console::note(format_args!("({})\n", parts.join(", ")));
         }
     }
 }

@@ -9,6 +9,7 @@ use rustyline::{CompletionType, Config, EditMode, Editor};
 
 use super::complete::Completion;
 use super::{Next, Shell, split};
+use crate::console;
 use crate::exit::{Exit, report};
 
 /// Statements that are kept.
@@ -20,7 +21,7 @@ impl Shell {
         let mut editor = match self.editor() {
             Ok(editor) => editor,
             Err(error) => {
-                eprintln!("skep: the terminal cannot be used: {error}");
+                console::note(format_args!("skep: the terminal cannot be used: {error}\n"));
                 return Exit::Failed;
             }
         };
@@ -43,7 +44,7 @@ impl Shell {
                 Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => break Exit::Done,
                 Err(error) => {
-                    eprintln!("skep: the terminal cannot be read: {error}");
+                    console::note(format_args!("skep: the terminal cannot be read: {error}\n"));
                     break Exit::Failed;
                 }
             }
