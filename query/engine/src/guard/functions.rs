@@ -1,10 +1,12 @@
 //! Functions that make much out of little: taken away, or held to a size before they run.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
@@ -51,38 +53,80 @@ const GROWING: &[(&str, Growth)] = &[
     ("array_append", Growth::Sum),
     ("array_concat", Growth::Sum),
     ("array_prepend", Growth::Sum),
+    ("array_union", Growth::Sum),
+    ("arrays_zip", Growth::Sum),
     ("array_to_string", Growth::Replace),
     ("concat", Growth::Sum),
     ("concat_ws", Growth::Sum),
+    ("encode", Growth::Sum),
     ("lpad", Growth::Pad),
     ("make_array", Growth::Sum),
     ("map", Growth::Sum),
+    ("named_struct", Growth::Sum),
     ("overlay", Growth::Sum),
     ("regexp_replace", Growth::Replace),
     ("repeat", Growth::Times),
     ("replace", Growth::Replace),
     ("rpad", Growth::Pad),
+    ("struct", Growth::Sum),
     ("translate", Growth::Replace),
 ];
 
-/// Whether a function is taken away.
-pub fn is_forbidden(name: &str) -> bool {
-    FORBIDDEN.contains(&name)
+/// Aggregates whose result holds all rows: as window functions they would hold them once per row.
+const GATHERING: &[&str] = &["array_agg", "listagg", "string_agg"];
+
+/// Every name of the functions above that DataFusion knows, aliases too, and what becomes of them.
+static NAMES: LazyLock<HashMap<String, Offer>> = LazyLock::new(|| {
+    let mut names: HashMap<String, Offer> =
+        FORBIDDEN.iter().map(|name| ((*name).to_owned(), Offer::Forbidden)).collect();
+    for function in SessionStateDefaults::default_scalar_functions() {
+        if let Some(offer) = offer(&function) {
+            names.insert(function.name().to_lowercase(), offer);
+            names.extend(function.aliases().iter().map(|alias| (alias.to_lowercase(), offer)));
+        }
+    }
+    names
+});
+
+/// What becomes of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offer {
+    /// It is taken away.
+    Forbidden,
+    /// Its results are bounded.
+    Bounded(Growth),
 }
 
-/// Whether a function can make more than it is given.
+/// `None` for a function that is left as it is.
+fn offer(function: &ScalarUDF) -> Option<Offer> {
+    let is_named = |name: &str| function.name() == name || function.aliases().iter().any(|a| a == name);
+    if FORBIDDEN.iter().any(|name| is_named(name)) {
+        return Some(Offer::Forbidden);
+    }
+    GROWING.iter().find(|(name, _)| is_named(name)).map(|(_, growth)| Offer::Bounded(*growth))
+}
+
+/// Whether the function of this name, in lower case, is taken away.
+pub fn is_forbidden(name: &str) -> bool {
+    NAMES.get(name) == Some(&Offer::Forbidden)
+}
+
+/// Whether the function of this name, in lower case, can make more than it is given.
 pub fn is_growing(name: &str) -> bool {
-    GROWING.iter().any(|(growing, _)| *growing == name)
+    matches!(NAMES.get(name), Some(Offer::Bounded(_)))
+}
+
+/// Whether the aggregate of this name, in lower case, cannot be a window function.
+pub fn is_gathering(name: &str) -> bool {
+    GATHERING.contains(&name)
 }
 
 /// The function as skep offers it; `None` when it is taken away.
 pub fn offered(function: Arc<ScalarUDF>) -> Option<Arc<ScalarUDF>> {
-    if is_forbidden(function.name()) {
-        return None;
-    }
-    match GROWING.iter().find(|(name, _)| *name == function.name()) {
-        Some((_, growth)) => {
-            Some(Arc::new(ScalarUDF::new_from_impl(Bounded { inner: function, growth: *growth })))
+    match offer(&function) {
+        Some(Offer::Forbidden) => None,
+        Some(Offer::Bounded(growth)) => {
+            Some(Arc::new(ScalarUDF::new_from_impl(Bounded { inner: function, growth })))
         }
         None => Some(function),
     }
@@ -203,5 +247,23 @@ fn longest(value: &ColumnarValue) -> usize {
             ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text),
         ) => text.as_ref().map_or(0, String::len),
         ColumnarValue::Scalar(scalar) => scalar.size(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounded_functions_are_found_by_all_their_names() {
+        for name in ["repeat", "list_concat", "array_concat", "array_cat", "list_push_back", "make_list"] {
+            assert!(is_growing(name), "{name}");
+        }
+        for name in ["array_repeat", "list_repeat", "list_resize", "generate_series", "read_csv"] {
+            assert!(is_forbidden(name), "{name}");
+        }
+        for (name, _) in GROWING {
+            assert!(is_growing(name), "{name} is no function of DataFusion");
+        }
     }
 }

@@ -199,6 +199,49 @@ mod tests {
     }
 
     #[test]
+    fn quotes_hide_no_common_table_expression() {
+        for quote in ["", "\"", "`"] {
+            for (declared, used) in [("t", "t"), ("t\"\"``x", "t\"\"``x"), ("a.t", "a.t"), ("T", "T")] {
+                // A name of several parts is quoted as a whole where it is declared only.
+                let quoted = if quote.is_empty() && declared != "t" { "`" } else { quote };
+                let user = if used == "a.t" { "" } else { quoted };
+                let mut sql = format!("WITH {quoted}{declared}0{quoted} AS (SELECT 1 AS a)");
+                for i in 1..24 {
+                    let from = format!("SELECT * FROM {user}{used}{}{user}", i - 1);
+                    sql += &format!(", {quoted}{declared}{i}{quoted} AS ({from} UNION ALL {from})");
+                }
+                sql += &format!(" SELECT count(*) FROM {user}{used}23{user}");
+                assert_eq!(code(sql.clone()), Some(Code::SQL_TOO_COMPLEX), "{sql}");
+            }
+        }
+    }
+
+    #[test]
+    fn chains_of_common_table_expressions_are_depth() {
+        let chain = |n: usize| {
+            let links = (1..n).map(|i| format!(", t{i} AS (SELECT * FROM t{})", i - 1));
+            format!("WITH t0 AS (SELECT 1 AS a){} SELECT * FROM t{}", links.collect::<String>(), n - 1)
+        };
+        assert_eq!(code(chain(40)), None);
+        assert_eq!(code(chain(700)), Some(Code::SQL_TOO_COMPLEX));
+    }
+
+    #[test]
+    fn quotes_hide_no_function() {
+        for sql in [
+            "SELECT `array_repeat`('a', 1000000000)",
+            "SELECT \"list_repeat\"('a', 1000000000)",
+            "SELECT list_resize([1], 1000000000)",
+            "SELECT string_agg(a, ',') OVER () FROM t",
+            "SELECT `array_agg`(a) OVER (ORDER BY a) FROM t",
+        ] {
+            assert_eq!(code(sql.to_owned()), Some(Code::SQL_FORBIDDEN), "{sql}");
+        }
+        let doubling = (0..70).fold("[1]".to_owned(), |inner, _| format!("`list_concat`({inner}, [1])"));
+        assert_eq!(code(format!("SELECT {doubling}")), Some(Code::SQL_TOO_COMPLEX));
+    }
+
+    #[test]
     fn what_would_change_something_is_refused() {
         for sql in [
             "INSERT INTO catalog.tables VALUES (1)",

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor,
+    BinaryOperator, Expr, ObjectName, ObjectNamePart, Query, Select, SetExpr, Statement, TableFactor, Visit,
+    Visitor,
 };
 use skep_catalog::fault::{Code, Fault};
 
@@ -25,11 +26,38 @@ pub fn check(statement: &Statement) -> Result<(), Fault> {
 struct Counter {
     nodes: usize,
     depth: usize,
+    /// The greatest depth since the innermost common table expression under way began.
+    deepest: usize,
     growing_calls: usize,
-    /// Common table expressions under way: address of the query, name, nodes before it.
-    under_way: Vec<(*const Query, String, usize)>,
-    /// Nodes of common table expressions that are done.
-    sizes: HashMap<String, usize>,
+    under_way: Vec<UnderWay>,
+    /// Common table expressions that are done, by [`full_name`].
+    done: HashMap<String, Size>,
+}
+
+/// A common table expression that is being counted.
+struct UnderWay {
+    address: *const Query,
+    name: String,
+    /// As it was before: nodes, and the greatest depth.
+    nodes: usize,
+    deepest: usize,
+}
+
+/// How much a common table expression comes to wherever it is used.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    nodes: usize,
+    height: usize,
+}
+
+/// A name as planning compares it: what is between the quotes, whichever they are. Case is let
+/// go: names that differ in nothing else count as one, the larger.
+fn full_name(parts: &[ObjectNamePart]) -> String {
+    let parts: Vec<String> = parts
+        .iter()
+        .map(|part| part.as_ident().map_or_else(|| part.to_string(), |ident| ident.value.clone()))
+        .collect();
+    parts.join(".").to_lowercase()
 }
 
 impl Counter {
@@ -43,10 +71,16 @@ impl Counter {
 
     fn down(&mut self) -> ControlFlow<Fault> {
         self.depth += 1;
-        if DEPTH_MAX < self.depth {
+        self.reach(self.depth)?;
+        self.add(1)
+    }
+
+    fn reach(&mut self, depth: usize) -> ControlFlow<Fault> {
+        self.deepest = self.deepest.max(depth);
+        if DEPTH_MAX < depth {
             return ControlFlow::Break(too_complex("a depth", DEPTH_MAX));
         }
-        self.add(1)
+        ControlFlow::Continue(())
     }
 
     fn up<T>(&mut self) -> ControlFlow<T> {
@@ -66,7 +100,7 @@ impl Counter {
     }
 
     fn function(&mut self, name: &ObjectName) -> ControlFlow<Fault> {
-        let name = name.to_string().to_lowercase();
+        let name = full_name(&name.0);
         if functions::is_growing(&name) {
             self.growing()?;
         }
@@ -97,40 +131,38 @@ impl Visitor for Counter {
     type Break = Fault;
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Fault> {
-        if DEPTH_MAX < self.depth + chain_of(&query.body) {
-            return ControlFlow::Break(too_complex("a depth", DEPTH_MAX));
-        }
+        self.reach(self.depth + chain_of(&query.body))?;
         if let Some(with) = &query.with {
             for table in &with.cte_tables {
-                self.under_way.push((&*table.query, table.alias.name.value.to_lowercase(), usize::MAX));
+                let name = table.alias.name.value.to_lowercase();
+                self.under_way.push(UnderWay { address: &*table.query, name, nodes: 0, deepest: 0 });
             }
         }
-        let address: *const Query = query;
-        let nodes = self.nodes;
-        if let Some(entry) = self.under_way.iter_mut().find(|(a, _, _)| *a == address) {
-            entry.2 = nodes;
+        let (nodes, depth) = (self.nodes, self.depth);
+        if let Some(begun) = self.under_way.iter_mut().find(|u| std::ptr::eq(u.address, query)) {
+            begun.nodes = nodes;
+            begun.deepest = std::mem::replace(&mut self.deepest, depth);
         }
         self.down()
     }
 
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<Fault> {
-        let address: *const Query = query;
-        if let Some(place) = self.under_way.iter().position(|(a, _, _)| *a == address) {
-            let (_, name, before) = self.under_way.swap_remove(place);
-            let size = self.nodes.saturating_sub(before);
+        self.up::<Fault>()?;
+        if let Some(place) = self.under_way.iter().position(|u| std::ptr::eq(u.address, query)) {
+            let before = self.under_way.swap_remove(place);
             // Names can be hidden by others of the same name: the larger one counts.
-            let known = self.sizes.entry(name).or_default();
-            *known = size.max(*known);
+            let known = self.done.entry(before.name).or_default();
+            known.nodes = known.nodes.max(self.nodes.saturating_sub(before.nodes));
+            known.height = known.height.max(self.deepest.saturating_sub(self.depth));
+            self.deepest = self.deepest.max(before.deepest);
         }
-        self.up()
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Fault> {
         // A list of tables becomes a chain of joins.
         let joins: usize = select.from.iter().map(|from| 1 + from.joins.len()).sum();
-        if DEPTH_MAX < self.depth + joins {
-            return ControlFlow::Break(too_complex("a number of joins", DEPTH_MAX));
-        }
+        self.reach(self.depth + joins)?;
         self.add(1 + select.projection.len())
     }
 
@@ -140,11 +172,10 @@ impl Visitor for Counter {
                 if args.is_some() {
                     self.function(name)?;
                 }
-                if let [part] = name.0.as_slice() {
-                    let name = part.to_string().trim_matches('"').to_lowercase();
-                    let size = self.sizes.get(&name).copied().unwrap_or_default();
-                    self.add(size)?;
-                }
+                // A name of two parts finds "a.b" as well.
+                let size = self.done.get(&full_name(&name.0)).copied().unwrap_or_default();
+                self.reach(self.depth + size.height)?;
+                self.add(size.nodes)?;
             }
             TableFactor::Function { name, .. } => self.function(name)?,
             _ => {}
@@ -158,7 +189,13 @@ impl Visitor for Counter {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Fault> {
         match expr {
-            Expr::Function(function) => self.function(&function.name)?,
+            Expr::Function(function) => {
+                self.function(&function.name)?;
+                if function.over.is_some() && functions::is_gathering(&full_name(&function.name.0)) {
+                    let why = format!("{} OVER would repeat all rows for every row", function.name);
+                    return ControlFlow::Break(refused(Code::SQL_FORBIDDEN, why));
+                }
+            }
             Expr::BinaryOp { op: BinaryOperator::StringConcat, .. } => self.growing()?,
             _ => {}
         }
