@@ -7,6 +7,7 @@
 //! - [`spec`]: every table and column described once;
 //! - [`tables`]: one file per family of tables;
 //! - [`chunk`]: how a table is read: pruned, only what is asked for, filtered exactly;
+//! - [`window`]: memory of window functions, which do not ask for it themselves;
 //! - [`rollup`]: sums over partitions answered from per-table sums;
 //! - [`errors`]: every error as a [`skep_catalog::fault::Fault`] with a stable code.
 //!
@@ -25,6 +26,7 @@ mod rows;
 mod session;
 pub mod spec;
 mod tables;
+mod window;
 
 pub use arrow;
 pub use engine::{Engine, EngineOptions, QueryResult};

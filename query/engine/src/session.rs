@@ -22,6 +22,7 @@ use crate::pinned::Pinned;
 use crate::rollup::PartitionTotalsRule;
 use crate::spec::{self, CATALOG, DEFAULT_SCHEMA, SCHEMAS, TABLES};
 use crate::tables;
+use crate::window::WindowMemoryRule;
 
 /// What every statement begins from: functions, rules, limits; no tables.
 pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
@@ -41,7 +42,10 @@ pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
     builder.expr_planners().get_or_insert_default().insert(0, planner);
     // All of them make rows from arguments or read files.
     *builder.table_functions() = None;
-    builder.with_optimizer_rule(Arc::new(PartitionTotalsRule)).build()
+    builder
+        .with_optimizer_rule(Arc::new(PartitionTotalsRule))
+        .with_physical_optimizer_rule(Arc::new(WindowMemoryRule))
+        .build()
 }
 
 /// The base state with the tables of one snapshot.

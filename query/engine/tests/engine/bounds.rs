@@ -52,6 +52,12 @@ fn bombs_are_refused_or_end_within_bounds() {
             bars,
             "WITH RECURSIVE t AS (SELECT 1 AS a UNION ALL SELECT a + 1 FROM t) SELECT * FROM t".to_owned(),
             "WITH RECURSIVE t AS (SELECT 1 AS a UNION ALL SELECT b.a FROM t JOIN t AS b ON true) SELECT count(*) FROM t".to_owned(),
+            "SELECT max(n) FROM (SELECT a.comment x, b.comment y, c.comment z, last_value(c.comment) OVER () n FROM docs.columns a, docs.columns b, docs.columns c) t WHERE length(x)+length(y)+length(z)>0".to_owned(),
+            "SELECT max(n) FROM (SELECT a.comment x, row_number() OVER () n FROM docs.columns a, docs.columns b, docs.columns c) t WHERE length(x) > 0".to_owned(),
+            "SELECT max(n) FROM (SELECT last_value(repeat('a', 900000)) OVER () n FROM docs.columns) t".to_owned(),
+            "SELECT max(n) FROM (SELECT last_value(x) OVER () n FROM (SELECT repeat(column_name, 50000) x FROM docs.columns LIMIT 20) AS l, docs.columns) t".to_owned(),
+            "SELECT string_agg(comment, ',') OVER (ORDER BY comment) FROM docs.columns".to_owned(),
+            "SELECT array_agg(comment) OVER (ORDER BY comment) FROM docs.columns".to_owned(),
             "SELECT array_agg(b.partition_name) FROM catalog.partitions AS a, catalog.partitions AS b, catalog.partitions AS c".to_owned(),
         ];
         for bomb in &bombs {
@@ -88,6 +94,23 @@ fn memory_is_bounded_and_given_back() {
     let large = "SELECT a.partition_name, b.location FROM catalog.partitions AS a, catalog.partitions AS b ORDER BY 2, 1";
     assert_eq!(f.fault(large).code, Code::SQL_MEMORY);
     assert_eq!(f.rows("SELECT table_name FROM catalog.tables ORDER BY 1 LIMIT 1"), [["fresh"]]);
+}
+
+#[test]
+fn window_functions_work_within_memory_and_give_it_back() {
+    let f = fixture_with(tight());
+    for _ in 0..20 {
+        let sql = "SELECT table_name, row_number() OVER (PARTITION BY database_name ORDER BY table_name) AS n, \
+                   first_value(table_name) OVER (PARTITION BY database_name ORDER BY table_name) AS first, \
+                   count(*) OVER () AS c FROM catalog.tables WHERE metastore_name = 'east' AND database_name = 'ops' \
+                   ORDER BY table_name";
+        assert_eq!(
+            f.rows(sql),
+            [["fresh", "1", "fresh", "3"], ["logs", "2", "fresh", "3"], ["nothing_yet", "3", "fresh", "3"]]
+        );
+        let last = "SELECT max(n) FROM (SELECT last_value(location) OVER (ORDER BY location) AS n FROM catalog.partitions) AS t";
+        assert_eq!(f.rows(last), f.rows("SELECT max(location) FROM catalog.partitions"));
+    }
 }
 
 #[test]
