@@ -1,10 +1,10 @@
 //! What one statement sees: one snapshot, and the state around it as of the statement's begin.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
-use skep_catalog::change::{FollowState, FollowStatus, Stamp};
+use skep_catalog::change::{FollowState, FollowStatus, ObjectError, Stamp};
 use skep_catalog::model::{DatabaseName, MetastoreId};
 use skep_catalog::snapshot::{MetastoreView, Snapshot};
 use skep_catalog::store::Catalog;
@@ -76,15 +76,50 @@ pub struct Pinned {
 /// What `sync_status` is told from.
 struct Health {
     is_followed: bool,
-    failed: HashSet<FailedObject>,
-    failed_databases: HashSet<DatabaseName>,
+    failed: HashMap<DatabaseName, FailedIn<FailedIn<()>>>,
 }
 
-#[derive(PartialEq, Eq, Hash)]
-struct FailedObject {
-    database: DatabaseName,
-    table: Option<String>,
-    partition: Option<String>,
+/// What failed of an object: itself, or parts of it by name.
+struct FailedIn<T> {
+    itself: bool,
+    parts: HashMap<String, T>,
+}
+
+impl<T> Default for FailedIn<T> {
+    fn default() -> Self {
+        Self { itself: false, parts: HashMap::new() }
+    }
+}
+
+impl Health {
+    fn add(&mut self, error: ObjectError) {
+        let Some(database) = error.database else { return };
+        let database = self.failed.entry(database).or_default();
+        let Some(table) = error.table_name else {
+            database.itself = true;
+            return;
+        };
+        let table = database.parts.entry(table).or_default();
+        match error.partition_name {
+            Some(partition) => {
+                table.parts.insert(partition, ());
+            }
+            None => table.itself = true,
+        }
+    }
+
+    /// Whether an object or anything above it could not be read.
+    fn is_failed(
+        &self,
+        database: Option<&DatabaseName>,
+        table: Option<&str>,
+        partition: Option<&str>,
+    ) -> bool {
+        let Some(database) = database.and_then(|name| self.failed.get(name)) else { return false };
+        let Some(table) = table.and_then(|name| database.parts.get(name)) else { return database.itself };
+        let is_partition = partition.is_some_and(|name| table.parts.contains_key(name));
+        database.itself || table.itself || is_partition
+    }
 }
 
 impl Pinned {
@@ -103,27 +138,16 @@ impl Pinned {
     fn health(&self, metastore: MetastoreId) -> Option<&Health> {
         Some(self.health.get(&metastore)?.get_or_init(|| {
             let state = self.shared.catalog.status(metastore).state;
-            let errors = self.shared.catalog.ledger(metastore).errors;
-            let failed: HashSet<FailedObject> = errors
-                .into_iter()
-                .filter_map(|(_, _, _, error)| {
-                    Some(FailedObject {
-                        database: error.database?,
-                        table: error.table_name,
-                        partition: error.partition_name,
-                    })
-                })
-                .collect();
-            let failed_databases = failed.iter().map(|f| f.database.clone()).collect();
-            Health {
-                is_followed: matches!(state, FollowState::Following | FollowState::Mirroring),
-                failed,
-                failed_databases,
+            let is_followed = matches!(state, FollowState::Following | FollowState::Mirroring);
+            let mut health = Health { is_followed, failed: HashMap::new() };
+            for (_, _, _, error) in self.shared.catalog.ledger(metastore).errors {
+                health.add(error);
             }
+            health
         }))
     }
 
-    /// `ok`, `stale` or `error` for an object.
+    /// `ok`, `stale` or `error` for an object: what is below something that failed has failed.
     pub fn sync_status(
         &self,
         metastore: &MetastoreView,
@@ -132,14 +156,7 @@ impl Pinned {
         partition: Option<&str>,
     ) -> &'static str {
         let Some(health) = self.health(metastore.id) else { return "stale" };
-        let is_failed = database.is_some_and(|database| {
-            health.failed_databases.contains(database)
-                && health.failed.contains(&FailedObject {
-                    database: database.clone(),
-                    table: table.map(str::to_owned),
-                    partition: partition.map(str::to_owned),
-                })
-        });
+        let is_failed = health.is_failed(database, table, partition);
         match (is_failed, health.is_followed) {
             (true, _) => "error",
             (false, true) => "ok",
@@ -151,4 +168,40 @@ impl Pinned {
 /// `synced_at` and `source_event_id`.
 pub fn stamp_values(stamp: &Stamp) -> [Value<'static>; 2] {
     [Value::Int(stamp.synced_at), stamp.source_event_id.into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skep_catalog::fault::{Code, Fault};
+
+    #[test]
+    fn what_is_below_a_failure_has_failed() {
+        let name = DatabaseName::new("hive", "d");
+        let health = |table: Option<&str>, partition: Option<&str>| {
+            let mut health = Health { is_followed: true, failed: HashMap::new() };
+            health.add(ObjectError {
+                database: Some(DatabaseName::new("hive", "d")),
+                table_name: table.map(str::to_owned),
+                partition_name: partition.map(str::to_owned),
+                fault: Fault::new(Code::METASTORE_SLOW, "get_table", "no answer"),
+                at: 0,
+            });
+            health
+        };
+        let told = |health: &Health| {
+            [
+                (None, None),
+                (Some("t"), None),
+                (Some("t"), Some("p")),
+                (Some("t"), Some("q")),
+                (Some("u"), None),
+            ]
+            .map(|(table, partition)| health.is_failed(Some(&name), table, partition))
+        };
+        assert_eq!(told(&health(None, None)), [true; 5]);
+        assert_eq!(told(&health(Some("t"), None)), [false, true, true, true, false]);
+        assert_eq!(told(&health(Some("t"), Some("p"))), [false, false, true, false, false]);
+        assert!(!health(None, None).is_failed(None, None, None));
+    }
 }

@@ -137,7 +137,7 @@ fn rows_say_how_fresh_they_are() {
     let sql = "SELECT DISTINCT metastore_name, table_name, sync_status, source_event_id FROM catalog.partitions ORDER BY 1, 2";
     assert_eq!(
         f.rows(sql),
-        [["east", "logs", "ok", "41"], ["east", "orders", "ok", "41"], ["west", "orders", "stale", "-"]]
+        [["east", "logs", "error", "41"], ["east", "orders", "ok", "41"], ["west", "orders", "stale", "-"]]
     );
     let sql = "SELECT sync_status FROM catalog.tables WHERE metastore_name = 'east' AND table_name = 'logs'";
     assert_eq!(f.rows(sql), [["error"]]);
