@@ -55,7 +55,7 @@ pub const EXAMPLES: &[Example] = &[
     example(
         ("catalog", "tables"),
         "Which tables consist of small files?",
-        "SELECT metastore_name, database_name, table_name, file_count, total_size_bytes / file_count AS average_file_bytes FROM catalog.tables WHERE file_count > 10 AND total_size_bytes / file_count < 16 * 1024 * 1024 ORDER BY file_count DESC",
+        "SELECT metastore_name, database_name, table_name, file_count, total_size_bytes / nullif(file_count, 0) AS average_file_bytes FROM catalog.tables WHERE file_count > 10 AND total_size_bytes / nullif(file_count, 0) < 16 * 1024 * 1024 ORDER BY file_count DESC",
     ),
     example(
         ("catalog", "tables"),

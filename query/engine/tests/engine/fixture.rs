@@ -171,6 +171,10 @@ fn east() -> Writer {
         ("numRows", "100".into()),
     ]);
     w.table("sales", small);
+    let mut no_files = table("no_files", "hdfs://nn/warehouse/sales.db/no_files", vec![column("id", "int")]);
+    no_files.parameters =
+        parameters(&[("numFiles", "0".into()), ("totalSize", "0".into()), ("numRows", "0".into())]);
+    w.table("sales", no_files);
     let mut view = table("orders_view", "x", vec![column("id", "bigint")]);
     view.storage.location = None;
     view.table_type = "VIRTUAL_VIEW".into();
