@@ -48,7 +48,7 @@ pub struct EngineOptions {
     pub cache_bytes: usize,
     /// From arrival to the last row.
     pub statement_timeout_ms: u64,
-    /// From arrival to the finished plan.
+    /// From when a planner is free to the finished plan; never later than the statement's end.
     pub planning_timeout_ms: u64,
     /// Statements that wait for a planner.
     pub planning_queue_max: usize,
@@ -334,7 +334,8 @@ async fn plan(inner: &Arc<Inner>, sql: String, deadline: Instant) -> Result<Plan
         let handle = worker.work.clone();
         handle.block_on(plan_now(&worker, &sql))
     });
-    match tokio::time::timeout(Duration::from_millis(limit_ms), planning).await {
+    let deadline = deadline.min(Instant::now() + Duration::from_millis(limit_ms));
+    match tokio::time::timeout_at(deadline, planning).await {
         Ok(Ok(planned)) => planned,
         Ok(Err(_)) => Err(Fault::internal("statement cannot be planned", "its planner panicked")),
         Err(_) => Err(timed_out("planning it", limit_ms)),

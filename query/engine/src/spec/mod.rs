@@ -193,7 +193,7 @@ impl TableSpec {
         self.columns.iter().position(|c| c.name == column)
     }
 
-    /// The Arrow schema; comments travel as field metadata.
+    /// The Arrow schema.
     pub fn arrow_schema(&self) -> SchemaRef {
         let fields: Vec<Field> =
             self.columns.iter().map(|c| Field::new(c.name, c.kind.arrow_type(), c.is_nullable)).collect();
