@@ -377,8 +377,11 @@ async fn following_applies_events_and_says_so() {
         state.create_function(&db("e"), "g");
         state.drop_database(&db("d2"));
     });
-    scene.run_until(|| scene.is_mirrored() && scene.state() == FollowState::Following).await;
-    let status = scene.home.catalog.status(scene.home.metastore);
+    // The lag is told after the data is there.
+    let status = || scene.home.catalog.status(scene.home.metastore);
+    let is_current = || scene.state() == FollowState::Following && status().lag_ms == Some(0);
+    scene.run_until(|| scene.is_mirrored() && is_current()).await;
+    let status = status();
     assert_eq!(status.mode, FollowMode::Events);
     assert_eq!(status.lag_ms, Some(0));
     assert_eq!(status.error, None);

@@ -17,7 +17,7 @@ fn server(name: &str, generation: Generation) -> SampleServer {
 
 /// Two that are well and one that is not yet ill.
 fn three() -> [SampleServer; 3] {
-    [server("dc1", Generation::V2_3), server("sick-one", Generation::V3_1), server("lake", Generation::V4_2)]
+    [server("dc1", Generation::V2_3), server("ill-one", Generation::V3_1), server("lake", Generation::V4_2)]
 }
 
 fn some_table(server: &SampleServer) -> TableName {
@@ -58,17 +58,17 @@ fn ill_for_a_while(name: &str, trouble: Trouble, code: &str) {
     let skep = Skep::of(&[]);
     let live = follow(&servers, &skep);
     live.settles();
-    let tables = live.value("SELECT count(*) FROM catalog.tables WHERE metastore_name = 'sick-one'");
+    let tables = live.value("SELECT count(*) FROM catalog.tables WHERE metastore_name = 'ill-one'");
     assert!(tables.as_i64() > Some(0));
 
     servers[1].trouble(TroubleRule::always(trouble));
-    live.becomes("SELECT error_code FROM federation.metastores WHERE metastore_name = 'sick-one'", code);
+    live.becomes("SELECT error_code FROM federation.metastores WHERE metastore_name = 'ill-one'", code);
     others_are_followed(&servers, &live, name);
     let row = &live
-        .rows("SELECT state, error_message FROM federation.metastores WHERE metastore_name = 'sick-one'")[0];
+        .rows("SELECT state, error_message FROM federation.metastores WHERE metastore_name = 'ill-one'")[0];
     assert_eq!(row["state"], "error");
-    assert!(row["error_message"].as_str().unwrap().contains("metastore sick-one"), "{row}");
-    assert_eq!(live.value("SELECT count(*) FROM catalog.tables WHERE metastore_name = 'sick-one'"), tables);
+    assert!(row["error_message"].as_str().unwrap().contains("metastore ill-one"), "{row}");
+    assert_eq!(live.value("SELECT count(*) FROM catalog.tables WHERE metastore_name = 'ill-one'"), tables);
     let others = live.rows("SELECT metastore_name FROM federation.metastores WHERE error_code IS NOT NULL");
     assert_eq!(others.len(), 1, "{others:?}");
 
@@ -76,7 +76,7 @@ fn ill_for_a_while(name: &str, trouble: Trouble, code: &str) {
     let table = some_table(&servers[1]);
     servers[1].with(|metastore| metastore.set_table_parameter(&table, "mark", name)).unwrap();
     live.becomes(
-        "SELECT property_value FROM catalog.table_properties WHERE metastore_name = 'sick-one' AND property_key = 'mark'",
+        "SELECT property_value FROM catalog.table_properties WHERE metastore_name = 'ill-one' AND property_key = 'mark'",
         name,
     );
     live.becomes("SELECT count(*) FROM federation.metastores WHERE error_code IS NOT NULL", 0);
@@ -105,7 +105,7 @@ fn garbage_of_every_kind_harms_only_its_metastore() {
     let config = |uri: &str| {
         let mut text = String::new();
         for server in &servers {
-            let uri = if server.name() == "sick-one" { uri.to_owned() } else { server.uri() };
+            let uri = if server.name() == "ill-one" { uri.to_owned() } else { server.uri() };
             text += &format!(
                 "[[metastore]]\nname = \"{}\"\nuris = [\"{uri}\"]\nrequest_timeout_ms = 2000\n",
                 server.name()
@@ -122,7 +122,7 @@ fn garbage_of_every_kind_harms_only_its_metastore() {
         let (bytes, code) = sync_measured(&skep);
         let log = skep.log();
         assert_eq!(code, Some(2), "{garbage:?}: {log}");
-        assert!(log.contains("metastore sick-one"), "{garbage:?}: {log}");
+        assert!(log.contains("metastore ill-one"), "{garbage:?}: {log}");
         assert!(!log.contains("panicked"), "{garbage:?}: {log}");
         // Twice the limit of a reply.
         assert!(
