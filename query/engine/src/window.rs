@@ -48,14 +48,13 @@ impl PhysicalOptimizerRule for WindowMemoryRule {
             let Some(functions) = window_functions(&plan) else { return Ok(Transformed::no(plan)) };
             let results = Arc::new(functions.iter().map(Growth::of).collect::<Result<Vec<_>>>()?);
             let slots = Slots::default();
-            let children = plan
-                .children()
-                .into_iter()
-                .map(|input| WindowMemory::new(Arc::clone(input), Side::Below(Arc::clone(&results)), &slots));
+            let children = plan.children().into_iter().map(|input| {
+                WindowMemory::wrap(Arc::clone(input), Side::Below(Arc::clone(&results)), &slots)
+            });
             let children = children.collect();
             let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
             let window = plan.replace_children(children, options)?;
-            Ok(Transformed::yes(WindowMemory::new(window, Side::Above, &slots)))
+            Ok(Transformed::yes(WindowMemory::wrap(window, Side::Above, &slots)))
         })
         .data()
     }
@@ -137,7 +136,7 @@ struct WindowMemory {
 }
 
 impl WindowMemory {
-    fn new(input: Arc<dyn ExecutionPlan>, side: Side, slots: &Slots) -> Arc<dyn ExecutionPlan> {
+    fn wrap(input: Arc<dyn ExecutionPlan>, side: Side, slots: &Slots) -> Arc<dyn ExecutionPlan> {
         Arc::new(Self { input, side, slots: Arc::clone(slots) })
     }
 }
@@ -185,7 +184,7 @@ impl ExecutionPlan for WindowMemory {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Self::new(input, self.side.clone(), &self.slots)),
+            (Some(input), true) => Ok(Self::wrap(input, self.side.clone(), &self.slots)),
             _ => internal_err!("window memory has one child"),
         }
     }
@@ -286,10 +285,10 @@ impl Stream for Reserved {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let next = this.input.poll_next_unpin(context);
-        if let (Poll::Ready(Some(Ok(batch))), Some(meter)) = (&next, &mut this.meter) {
-            if let Err(e) = this.reservation.try_resize(meter.add(batch)) {
-                return Poll::Ready(Some(Err(e)));
-            }
+        if let (Poll::Ready(Some(Ok(batch))), Some(meter)) = (&next, &mut this.meter)
+            && let Err(e) = this.reservation.try_resize(meter.add(batch))
+        {
+            return Poll::Ready(Some(Err(e)));
         }
         next
     }
