@@ -151,7 +151,20 @@ pub struct EventRow {
     pub applied_at: i64,
 }
 
-/// A row of `sync.errors`: an object that could not be read. One row per object, counted up.
+/// A row of `sync.errors`: one per object, counted up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenError {
+    /// When it was first seen, in microseconds since 1970.
+    pub first_seen_at: i64,
+    /// When it was last seen, in microseconds since 1970.
+    pub last_seen_at: i64,
+    /// How often it was seen.
+    pub count: u64,
+    /// As last seen.
+    pub error: ObjectError,
+}
+
+/// An object that could not be read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObjectError {
     /// Database, when it is about one.

@@ -16,7 +16,7 @@ use crate::model::{
     CatalogId, CatalogObject, Column, Database, DatabaseId, Function, Item, MetastoreId, Partition,
     Privilege, Table, TableDetails, TableId,
 };
-use crate::store::{Collection, Loader};
+use crate::store::{Collection, Ledger, Loader};
 
 /// Where a metastore is and how it is followed, as declared.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,6 +111,8 @@ pub struct MetastoreView {
     /// Rises when the grants change.
     pub privileges_generation: u64,
     pub(crate) privileges: Arc<Collection>,
+    /// Runs, events, errors and the like.
+    pub ledger: Ledger,
 }
 
 /// A catalog of a metastore.

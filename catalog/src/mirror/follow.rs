@@ -427,9 +427,9 @@ fn poll_interval(session: &Session) -> Duration {
 
 /// When the last complete pass was, from the runs of former processes.
 fn remember_last_pass(session: &Session) {
-    let runs = session.catalog.ledger(session.metastore).runs;
+    let ledger = session.catalog.ledger(session.metastore);
     let is_complete = |state: &str| state == "done" || state == "partial";
-    let last = runs.iter().filter(|run| is_complete(&run.state)).map(|run| run.started_at).max();
+    let last = ledger.runs().filter(|run| is_complete(&run.state)).map(|run| run.started_at).max();
     session.status(|status| status.last_pass_at = status.last_pass_at.max(last));
 }
 

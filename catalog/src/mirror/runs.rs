@@ -119,7 +119,7 @@ async fn begin(
     let now = session.now();
     let mut changes = Vec::new();
     let mut resumed = None;
-    for run in ledger.runs.iter().rev() {
+    for run in ledger.runs().rev() {
         let is_over = run.state == "done" || run.state == "partial";
         // Events are replayed from where the run began, so it can only go on as it began: with a
         // log, or without.
@@ -134,10 +134,7 @@ async fn begin(
             changes.push(Change::PutRun(interrupted(run.clone(), now)));
         }
     }
-    let done = match &resumed {
-        Some(run) if ledger.done_databases.0 == run.run_id => ledger.done_databases.1,
-        _ => BTreeSet::new(),
-    };
+    let done = resumed.as_ref().and_then(|run| ledger.done_databases(run.run_id)).cloned();
     let run = match resumed {
         Some(run) => Run { state: "running".into(), finished_at: None, error_message: None, ..run },
         None => Run {
@@ -154,15 +151,15 @@ async fn begin(
     };
     changes.push(Change::PutRun(run.clone()));
     session.apply(now, changes).await?;
-    Ok((run, done))
+    Ok((run, done.unwrap_or_default()))
 }
 
 /// Marks what runs in this process as interrupted: it is about to stop.
 pub(super) async fn interrupt(session: &Session) -> Result<(), Fault> {
     let now = session.now();
-    let open =
-        session.catalog.ledger(session.metastore).runs.into_iter().filter(|run| run.state == "running");
-    let changes: Vec<Change> = open.map(|run| Change::PutRun(interrupted(run, now))).collect();
+    let ledger = session.catalog.ledger(session.metastore);
+    let open = ledger.runs().filter(|run| run.state == "running");
+    let changes: Vec<Change> = open.map(|run| Change::PutRun(interrupted(run.clone(), now))).collect();
     if !changes.is_empty() {
         session.apply(now, changes).await?;
     }

@@ -59,14 +59,14 @@ impl Session {
             gate: Arc::default(),
             included: AtomicI64::new(NO_EVENT),
             failures: Mutex::new(Failures::of(
-                ledger.errors.iter().map(|row| &row.3),
+                ledger.errors().map(|seen| &seen.error),
                 mirror.catalog.clock().now_micros(),
             )),
             suspects: Mutex::default(),
             tries: AtomicU32::new(0),
             has_worked: AtomicBool::new(false),
             is_followed: AtomicBool::new(false),
-            missing: Mutex::new(ledger.missing_methods),
+            missing: Mutex::new(ledger.missing_methods().to_vec()),
         })
     }
 
@@ -132,8 +132,8 @@ impl Session {
     /// written did not get there.
     pub fn recall(&self) {
         let ledger = self.catalog.ledger(self.metastore);
-        self.failures.lock().recall(ledger.errors.iter().map(|row| &row.3), self.now());
-        *self.missing.lock() = ledger.missing_methods;
+        self.failures.lock().recall(ledger.errors().map(|seen| &seen.error), self.now());
+        *self.missing.lock() = ledger.missing_methods().to_vec();
     }
 
     /// Counts a try in which not one call worked; whether to try again, or to give up after

@@ -45,8 +45,7 @@ impl Scene {
     fn events_of_type(&self, event_type: &str) -> Vec<String> {
         let ledger = self.home.catalog.ledger(self.home.metastore);
         ledger
-            .events
-            .iter()
+            .events()
             .filter(|row| row.event_type == event_type)
             .map(|row| row.table_name.clone().unwrap_or_else(|| row.database_name.clone().unwrap()))
             .collect()
@@ -56,9 +55,8 @@ impl Scene {
         let ledger = self.home.catalog.ledger(self.home.metastore);
         let name = |text: &Option<String>| text.clone().unwrap_or_default();
         ledger
-            .errors
-            .iter()
-            .map(|(_, _, _, error)| {
+            .errors()
+            .map(|crate::change::SeenError { error, .. }| {
                 let database = error.database.as_ref().map(|name| name.database.clone());
                 (name(&database), name(&error.table_name), name(&error.partition_name))
             })
@@ -66,8 +64,8 @@ impl Scene {
     }
 
     fn runs(&self) -> Vec<(String, String)> {
-        let runs = self.home.catalog.ledger(self.home.metastore).runs;
-        runs.into_iter().map(|run| (run.kind, run.state)).collect()
+        let ledger = self.home.catalog.ledger(self.home.metastore);
+        ledger.runs().map(|run| (run.kind.clone(), run.state.clone())).collect()
     }
 
     /// Runs a mirror until `done`; fails when it never is.
@@ -239,8 +237,8 @@ async fn missing_methods_are_rows_and_not_failures() {
     });
     let report = scene.sync().await;
     assert_eq!(report.missing, [] as [String; 0]);
-    let rows = scene.home.catalog.ledger(scene.home.metastore).missing_methods;
-    let kinds: BTreeSet<String> = rows.into_iter().map(|row| row.object_kind).collect();
+    let ledger = scene.home.catalog.ledger(scene.home.metastore);
+    let kinds: BTreeSet<_> = ledger.missing_methods().iter().map(|row| &row.object_kind).collect();
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["column_stats", "functions", "privileges"]);
     assert_eq!(scene.errors(), []);
 }
@@ -277,7 +275,9 @@ async fn an_interrupted_first_pass_resumes_and_skips_databases_that_are_done() {
         state.faults.insert("table_names d2".into(), slow);
     });
     scene.sync().await;
-    let done = scene.home.catalog.ledger(scene.home.metastore).done_databases.1;
+    let ledger = scene.home.catalog.ledger(scene.home.metastore);
+    let run_id = ledger.runs().next().unwrap().run_id;
+    let done = ledger.done_databases(run_id).map_or(0, BTreeSet::len);
     scene.world.change(|state| {
         state.faults.clear();
         state.calls.clear();
@@ -294,7 +294,7 @@ async fn an_interrupted_first_pass_resumes_and_skips_databases_that_are_done() {
     scene.sync().await;
     scene.assert_mirrored();
     let listings = scene.world.state.lock().calls["table_names"];
-    assert_eq!(listings, 3 - done.len() as u64);
+    assert_eq!(listings, 3 - done as u64);
     assert_eq!(scene.runs(), [("first".to_string(), "done".to_string())], "one run that went on");
 }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -19,7 +20,7 @@ use super::collection::{Address, Collection};
 use super::grave::Graveyard;
 use super::head::Interner;
 use super::keys::{self, Record};
-use super::ledger::{Book, Desk, Ledger};
+use super::ledger::{Desk, Ledger};
 use super::load::Loader;
 use super::record::{self, Counters};
 use super::tree::{Batch, Tree};
@@ -38,7 +39,7 @@ pub struct Catalog {
     pub(super) current: ArcSwap<Snapshot>,
     pub(super) writer: Mutex<Writer>,
     clock: Arc<dyn Clock>,
-    pub(super) books: Mutex<HashMap<MetastoreId, Book>>,
+    next_run_id: AtomicU64,
     volatile: Mutex<HashMap<MetastoreId, Volatile>>,
     open_ms: u64,
     /// Declared last, so that it is let go after sled.
@@ -101,7 +102,7 @@ impl Catalog {
                 ..Writer::default()
             }),
             clock,
-            books: Mutex::new(loaded.books),
+            next_run_id: AtomicU64::new(loaded.counters.run),
             volatile: Mutex::new(volatile.collect()),
             open_ms,
             _lock: opened.lock,
@@ -147,6 +148,7 @@ impl Catalog {
                         catalogs: Vec::new(),
                         privileges_generation: 0,
                         privileges: Collection::empty(Address::privileges(id)),
+                        ledger: Ledger::default(),
                     });
                     metastores.push(view.clone());
                     view
@@ -163,7 +165,6 @@ impl Catalog {
             self.tree.sync()?;
         }
         for view in removed {
-            self.books.lock().remove(&view.id);
             self.volatile.lock().remove(&view.id);
         }
         Ok(ids)
@@ -231,9 +232,7 @@ impl Catalog {
             applied: Applied::default(),
         };
         let mut stage = Stage::new();
-        let mut books = self.books.lock();
-        let book = books.entry(origin.metastore).or_default();
-        let staged = work.run(book, &mut stage, changes);
+        let staged = work.run(&mut stage, changes);
         let Work { view, counters, applied, .. } = work;
         metastores[index] = view;
         let result = staged.and_then(|()| {
@@ -244,8 +243,6 @@ impl Catalog {
             Ok(()) => Ok(applied),
             Err(fault) => {
                 self.unstage_status(origin.metastore);
-                // The book was written to as the changes went by: take it back.
-                *book = Book::load(&self.tree, origin.metastore, &mut writer.interner).unwrap_or_default();
                 Err(fault)
             }
         }
@@ -281,6 +278,7 @@ impl Catalog {
         if !buried.is_empty() {
             Graveyard::stage(grave, &buried, &mut batch);
         }
+        counters.run = self.next_run_id.load(Ordering::Relaxed);
         batch.put(&keys::all(Record::Counters), &record::counters(&counters));
         self.tree.write(batch)?;
         writer.counters = counters;
@@ -330,14 +328,16 @@ impl Catalog {
         });
     }
 
-    /// Bookkeeping of a metastore.
+    /// Bookkeeping of a metastore, in the current view.
     pub fn ledger(&self, metastore: MetastoreId) -> Ledger {
-        self.books.lock().get(&metastore).map(Book::ledger).unwrap_or_default()
+        let snapshot = self.current.load();
+        let view = snapshot.metastores.iter().find(|view| view.id == metastore);
+        view.map(|view| view.ledger.clone()).unwrap_or_default()
     }
 
     /// A number for a new run, never used before: the first change of the run makes it durable.
     pub fn next_run_id(&self) -> u64 {
-        self.writer.lock().counters.take_run()
+        self.next_run_id.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Size and state of the store.
@@ -392,17 +392,17 @@ impl Catalog {
 
 impl Work<'_> {
     /// Applies all changes and stages what they come to.
-    fn run(&mut self, book: &mut Book, stage: &mut Stage, changes: Vec<Change>) -> Result<(), Fault> {
+    fn run(&mut self, stage: &mut Stage, changes: Vec<Change>) -> Result<(), Fault> {
         let (metastore, now) = (self.view.id, self.now);
         for change in changes {
             let mut desk = Desk { metastore, now, counters: &mut self.counters, batch: &mut stage.batch };
-            book.apply(&change, &mut desk);
+            Arc::make_mut(&mut self.view).ledger.apply(&change, &mut desk);
             self.apply(change)?;
         }
         self.finish(stage)?;
         let dropped = std::mem::take(&mut self.dropped_tables);
         let mut desk = Desk { metastore, now, counters: &mut self.counters, batch: &mut stage.batch };
-        book.add_dropped(dropped, &mut desk);
+        Arc::make_mut(&mut self.view).ledger.add_dropped(dropped, &mut desk);
         Ok(())
     }
 }

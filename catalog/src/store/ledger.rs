@@ -1,10 +1,12 @@
 //! Bookkeeping of one metastore: runs, events, errors and the like, all bounded.
 //!
-//! Memory and store hold the same; the store holds one record per run, per failed object, and per
-//! change that brought events or dropped tables, and the oldest go when there are too many (sled
-//! does not grow with a ring, it does with a log).
+//! It is part of the metastore's view, so a reader has the bookkeeping that belongs to its
+//! snapshot and waits for nobody. Memory and store hold the same; the store holds one record per
+//! run, per failed object, and per change that brought events or dropped tables, and the oldest go
+//! when there are too many (sled does not grow with a ring, it does with a log).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -12,7 +14,7 @@ use super::head::Interner;
 use super::keys::{self, Record};
 use super::record::{self, Counters};
 use super::tree::{Batch, Tree};
-use crate::change::{Change, EventRow, MissingMethod, ObjectError, Run};
+use crate::change::{Change, EventRow, MissingMethod, ObjectError, Run, SeenError};
 use crate::fault::Fault;
 use crate::limits::*;
 use crate::model::{DatabaseName, MetastoreId};
@@ -21,43 +23,60 @@ use crate::snapshot::DroppedTable;
 /// What an error is about: database, table, partition.
 type Subject = (Option<DatabaseName>, Option<String>, Option<String>);
 
-/// First seen, last seen, times, last fault.
-type Seen = (i64, i64, u64, ObjectError);
-
-/// Bookkeeping of a metastore: copied out when asked for.
+/// Bookkeeping of a metastore. Clones share all rows; a change copies what it touches.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    /// Newest last.
-    pub runs: Vec<Run>,
-    /// Newest last.
-    pub events: Vec<EventRow>,
-    /// First seen, last seen (microseconds since 1970), times, and the last fault.
-    pub errors: Vec<(i64, i64, u64, ObjectError)>,
-    /// What the server lacks.
-    pub missing_methods: Vec<MissingMethod>,
-    /// Tables listed per database, and when.
-    pub source_counts: BTreeMap<DatabaseName, (u64, i64)>,
-    /// Newest last.
-    pub dropped_tables: Vec<DroppedTable>,
-    /// Databases that the run of this id has read completely.
-    pub done_databases: (u64, BTreeSet<DatabaseName>),
+    runs: Arc<BTreeMap<u64, Run>>,
+    events: Arc<Ring<EventRow>>,
+    errors: Arc<BTreeMap<Arc<Subject>, Arc<SeenError>>>,
+    missing_methods: Arc<Vec<MissingMethod>>,
+    source_counts: Arc<BTreeMap<DatabaseName, (u64, i64)>>,
+    dropped_tables: Arc<Ring<DroppedTable>>,
+    done_databases: Arc<(u64, BTreeSet<DatabaseName>)>,
 }
 
-/// The same as it is kept.
-#[derive(Default)]
-pub(crate) struct Book {
-    runs: BTreeMap<u64, Run>,
-    events: Ring<EventRow>,
-    errors: BTreeMap<Subject, Seen>,
-    missing_methods: Vec<MissingMethod>,
-    source_counts: BTreeMap<DatabaseName, (u64, i64)>,
-    dropped_tables: Ring<DroppedTable>,
-    done_databases: (u64, BTreeSet<DatabaseName>),
+impl Ledger {
+    /// Oldest first.
+    pub fn runs(&self) -> impl DoubleEndedIterator<Item = &Run> {
+        self.runs.values()
+    }
+
+    /// Oldest first.
+    pub fn events(&self) -> impl Iterator<Item = &EventRow> {
+        self.events.rows()
+    }
+
+    /// What cannot be read now, in order of database, table and partition.
+    pub fn errors(&self) -> impl ExactSizeIterator<Item = &SeenError> {
+        self.errors.values().map(AsRef::as_ref)
+    }
+
+    /// What the server lacks.
+    pub fn missing_methods(&self) -> &[MissingMethod] {
+        &self.missing_methods
+    }
+
+    /// Tables listed per database, and when (microseconds since 1970).
+    pub fn source_counts(&self) -> &BTreeMap<DatabaseName, (u64, i64)> {
+        &self.source_counts
+    }
+
+    /// Oldest first.
+    pub fn dropped_tables(&self) -> impl Iterator<Item = &DroppedTable> {
+        self.dropped_tables.rows()
+    }
+
+    /// Databases that the run of this id has read completely.
+    pub fn done_databases(&self, run_id: u64) -> Option<&BTreeSet<DatabaseName>> {
+        let (run, names) = self.done_databases.as_ref();
+        (*run == run_id).then_some(names)
+    }
 }
 
 /// Rows in chunks, each a record of its own; the oldest chunks go when there are too many rows.
+#[derive(Clone, Debug)]
 struct Ring<T> {
-    chunks: VecDeque<(u64, Vec<T>)>,
+    chunks: VecDeque<(u64, Arc<[T]>)>,
     length: usize,
 }
 
@@ -67,11 +86,11 @@ impl<T> Default for Ring<T> {
     }
 }
 
-impl<T: Clone> Ring<T> {
+impl<T> Ring<T> {
     /// Adds rows; returns the numbers of the chunks that had to go for them.
     fn push(&mut self, number: u64, rows: Vec<T>, kept_max: usize) -> Vec<u64> {
         self.length += rows.len();
-        self.chunks.push_back((number, rows));
+        self.chunks.push_back((number, rows.into()));
         let mut gone = Vec::new();
         while kept_max < self.length && 1 < self.chunks.len() {
             let Some((number, oldest)) = self.chunks.pop_front() else { break };
@@ -81,8 +100,8 @@ impl<T: Clone> Ring<T> {
         gone
     }
 
-    fn rows(&self) -> Vec<T> {
-        self.chunks.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect()
+    fn rows(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flat_map(|(_, rows)| rows.iter())
     }
 }
 
@@ -123,27 +142,30 @@ fn subject_number((database, table, partition): &Subject) -> u64 {
     name_number(&[catalog, database, table.as_deref().unwrap_or(""), partition.as_deref().unwrap_or("")])
 }
 
-impl Book {
+impl Ledger {
     /// Takes a change into account, if it is one to the bookkeeping.
-    pub fn apply(&mut self, change: &Change, desk: &mut Desk<'_>) {
+    pub(super) fn apply(&mut self, change: &Change, desk: &mut Desk<'_>) {
         match change {
-            Change::DropDatabase(name) if self.source_counts.remove(name).is_some() => {
+            Change::DropDatabase(name) if self.source_counts.contains_key(name) => {
+                Arc::make_mut(&mut self.source_counts).remove(name);
                 desk.remove(Record::SourceCount, database_number(name));
             }
             Change::MarkDatabaseDone(run_id, name) => {
                 if self.done_databases.0 != *run_id {
                     self.forget_done(desk);
-                    self.done_databases.0 = *run_id;
                 }
+                let done = Arc::make_mut(&mut self.done_databases);
+                done.0 = *run_id;
+                done.1.insert(name.clone());
                 let payload = record::named_numbers(name, *run_id, 0);
                 desk.put(Record::DoneDatabase, database_number(name), &payload);
-                self.done_databases.1.insert(name.clone());
             }
             Change::PutRun(run) => {
                 desk.put(Record::Run, run.run_id, &record::run(run));
-                self.runs.insert(run.run_id, run.clone());
-                while RUNS_KEPT_MAX < self.runs.len() {
-                    let oldest = self.runs.pop_first();
+                let runs = Arc::make_mut(&mut self.runs);
+                runs.insert(run.run_id, run.clone());
+                while RUNS_KEPT_MAX < runs.len() {
+                    let oldest = runs.pop_first();
                     oldest.into_iter().for_each(|(number, _)| desk.remove(Record::Run, number));
                 }
             }
@@ -151,40 +173,42 @@ impl Book {
                 let rows = &rows[rows.len().saturating_sub(EVENTS_KEPT_MAX)..];
                 let number = desk.counters.take_part();
                 desk.put(Record::Events, number, &record::events(rows));
-                for number in self.events.push(number, rows.to_vec(), EVENTS_KEPT_MAX) {
+                let ring = Arc::make_mut(&mut self.events);
+                for number in ring.push(number, rows.to_vec(), EVENTS_KEPT_MAX) {
                     desk.remove(Record::Events, number);
                 }
             }
             Change::AddErrors(errors) => errors.iter().for_each(|error| self.add_error(error, desk)),
             Change::ClearErrors(database, table) => self.clear_errors(database, table, desk),
-            Change::SetMissingMethods(methods) if *methods != self.missing_methods => {
+            Change::SetMissingMethods(methods) if *methods != *self.missing_methods => {
                 let key = keys::of_metastore(Record::MissingMethods, desk.metastore);
                 desk.batch.put(&key, &record::missing_methods(methods));
-                self.missing_methods.clone_from(methods);
+                self.missing_methods = methods.clone().into();
             }
             Change::SetSourceCount(name, count) => {
                 let payload = record::named_numbers(name, *count, desk.now);
                 desk.put(Record::SourceCount, database_number(name), &payload);
-                self.source_counts.insert(name.clone(), (*count, desk.now));
+                Arc::make_mut(&mut self.source_counts).insert(name.clone(), (*count, desk.now));
             }
             _ => {}
         }
     }
 
     /// Forgets which databases a run has read: what it read of them may be lost.
-    pub fn forget_done(&mut self, desk: &mut Desk<'_>) {
-        for name in std::mem::take(&mut self.done_databases).1 {
-            desk.remove(Record::DoneDatabase, database_number(&name));
+    pub(super) fn forget_done(&mut self, desk: &mut Desk<'_>) {
+        for name in &std::mem::take(&mut self.done_databases).1 {
+            desk.remove(Record::DoneDatabase, database_number(name));
         }
     }
 
     /// Tables that were dropped.
-    pub fn add_dropped(&mut self, mut rows: Vec<DroppedTable>, desk: &mut Desk<'_>) {
+    pub(super) fn add_dropped(&mut self, mut rows: Vec<DroppedTable>, desk: &mut Desk<'_>) {
         if !rows.is_empty() {
             rows.drain(..rows.len().saturating_sub(DROPPED_TABLES_KEPT_MAX));
             let number = desk.counters.take_part();
             desk.put(Record::DroppedTables, number, &record::dropped_tables(&rows));
-            for number in self.dropped_tables.push(number, rows, DROPPED_TABLES_KEPT_MAX) {
+            let ring = Arc::make_mut(&mut self.dropped_tables);
+            for number in ring.push(number, rows, DROPPED_TABLES_KEPT_MAX) {
                 desk.remove(Record::DroppedTables, number);
             }
         }
@@ -195,35 +219,44 @@ impl Book {
         if !self.errors.contains_key(&subject) && ERRORS_KEPT_MAX <= self.errors.len() {
             return;
         }
-        let number = subject_number(&subject);
-        let seen = self.errors.entry(subject).or_insert((error.at, error.at, 0, error.clone()));
-        *seen = (seen.0, error.at, seen.2 + 1, error.clone());
-        desk.put(Record::ObjectError, number, &record::object_error(seen));
+        let known = self.errors.get(&subject);
+        let seen = SeenError {
+            first_seen_at: known.map_or(error.at, |known| known.first_seen_at),
+            last_seen_at: error.at,
+            count: known.map_or(0, |known| known.count) + 1,
+            error: error.clone(),
+        };
+        desk.put(Record::ObjectError, subject_number(&subject), &record::object_error(&seen));
+        Arc::make_mut(&mut self.errors).insert(Arc::new(subject), Arc::new(seen));
     }
 
     fn clear_errors(&mut self, database: &Option<DatabaseName>, table: &Option<String>, desk: &mut Desk<'_>) {
-        let first = (database.clone(), table.clone(), None);
-        let gone: Vec<Subject> = self
+        let first: Subject = (database.clone(), table.clone(), None);
+        let gone: Vec<Arc<Subject>> = self
             .errors
-            .range(first..)
-            .take_while(|((d, t, _), _)| d == database && t == table)
+            .range::<Subject, _>(first..)
+            .take_while(|(subject, _)| subject.0 == *database && subject.1 == *table)
             .map(|(subject, _)| subject.clone())
             .collect();
+        if gone.is_empty() {
+            return;
+        }
+        let errors = Arc::make_mut(&mut self.errors);
         for subject in gone {
             desk.remove(Record::ObjectError, subject_number(&subject));
-            self.errors.remove(&subject);
+            errors.remove(&subject);
         }
     }
 
     /// Reads what is stored of a metastore.
-    pub fn load(tree: &Tree, metastore: MetastoreId, interner: &mut Interner) -> Result<Self, Fault> {
-        let mut book = Self::default();
+    pub(super) fn load(tree: &Tree, metastore: MetastoreId, interner: &mut Interner) -> Result<Self, Fault> {
+        let mut ledger = Self::default();
         for kind in Record::OF_BOOK {
             tree.scan(&keys::of_metastore(kind, metastore), |key, payload| {
-                book.read(kind, keys::number_of(key).unwrap_or_default(), payload?, interner)
+                ledger.read(kind, keys::number_of(key).unwrap_or_default(), payload?, interner)
             })?;
         }
-        Ok(book)
+        Ok(ledger)
     }
 
     fn read(
@@ -235,44 +268,34 @@ impl Book {
     ) -> Result<(), Fault> {
         match kind {
             Record::Run => {
-                self.runs.insert(number, record::read_run(bytes)?);
+                Arc::make_mut(&mut self.runs).insert(number, record::read_run(bytes)?);
             }
             Record::Events => {
-                self.events.push(number, record::read_events(bytes)?, usize::MAX);
+                let ring = Arc::make_mut(&mut self.events);
+                ring.push(number, record::read_events(bytes)?, usize::MAX);
             }
             Record::DroppedTables => {
-                let rows = record::read_dropped_tables(bytes, interner)?;
-                self.dropped_tables.push(number, rows, usize::MAX);
+                let ring = Arc::make_mut(&mut self.dropped_tables);
+                ring.push(number, record::read_dropped_tables(bytes, interner)?, usize::MAX);
             }
             Record::ObjectError => {
                 let seen = record::read_object_error(bytes)?;
-                self.errors.insert(subject_of(&seen.3), seen);
+                let subject = Arc::new(subject_of(&seen.error));
+                Arc::make_mut(&mut self.errors).insert(subject, Arc::new(seen));
             }
-            Record::MissingMethods => self.missing_methods = record::read_missing_methods(bytes)?,
+            Record::MissingMethods => self.missing_methods = record::read_missing_methods(bytes)?.into(),
             Record::SourceCount => {
                 let (name, count, at) = record::read_named_numbers(bytes)?;
-                self.source_counts.insert(name, (count, at));
+                Arc::make_mut(&mut self.source_counts).insert(name, (count, at));
             }
             Record::DoneDatabase => {
                 let (name, run_id, _) = record::read_named_numbers(bytes)?;
-                self.done_databases.0 = run_id;
-                self.done_databases.1.insert(name);
+                let done = Arc::make_mut(&mut self.done_databases);
+                done.0 = run_id;
+                done.1.insert(name);
             }
             _ => {}
         }
         Ok(())
-    }
-
-    /// A copy for readers.
-    pub fn ledger(&self) -> Ledger {
-        Ledger {
-            runs: self.runs.values().cloned().collect(),
-            events: self.events.rows(),
-            errors: self.errors.values().cloned().collect(),
-            missing_methods: self.missing_methods.clone(),
-            source_counts: self.source_counts.clone(),
-            dropped_tables: self.dropped_tables.rows(),
-            done_databases: self.done_databases.clone(),
-        }
     }
 }

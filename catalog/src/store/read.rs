@@ -10,7 +10,7 @@ use super::delta::{self, Delta};
 use super::grave::{self, Graveyard};
 use super::head::Interner;
 use super::keys::{self, Record};
-use super::ledger::Book;
+use super::ledger::Ledger;
 use super::record::{self, Counters};
 use super::segment::Segment;
 use super::tree::{Batch, Tree};
@@ -28,7 +28,6 @@ pub(super) struct Loaded {
     pub graveyard: Graveyard,
     /// Sorted by name.
     pub metastores: Vec<Arc<MetastoreView>>,
-    pub books: HashMap<MetastoreId, Book>,
     pub statuses: HashMap<MetastoreId, (FollowStatus, Vec<EndpointStatus>)>,
 }
 
@@ -56,9 +55,10 @@ pub(super) fn all(tree: &Tree, decoder: &dyn Decoder, report: &mut OpenReport) -
         let read = metastore(tree, &mut view, &dead, decoder, &mut loaded.interner).and_then(|()| {
             let status = tree.get(&keys::of_metastore(Record::Status, id))?;
             let status = status.map(|bytes| record::read_status(&bytes)).transpose()?.unwrap_or_default();
-            Ok((status, Book::load(tree, id, &mut loaded.interner)?))
+            view.ledger = Ledger::load(tree, id, &mut loaded.interner)?;
+            Ok(status)
         });
-        let (status, book) = match read {
+        let status = match read {
             Ok(read) => read,
             Err(fault) if fault.code == Code::STORE_DAMAGED => {
                 report.healed.push(format!(
@@ -72,7 +72,6 @@ pub(super) fn all(tree: &Tree, decoder: &dyn Decoder, report: &mut OpenReport) -
             Err(fault) => return Err(fault),
         };
         loaded.metastores.push(Arc::new(view));
-        loaded.books.insert(id, book);
         loaded.statuses.insert(id, status);
     }
     loaded.metastores.sort_by(|a, b| a.name.cmp(&b.name));
@@ -94,6 +93,7 @@ fn empty(tree: &Tree, view: MetastoreView) -> Result<MetastoreView, Fault> {
         mirrored_at: None,
         catalogs: Vec::new(),
         privileges: Collection::empty(Address::privileges(view.id)),
+        ledger: Ledger::default(),
         ..view
     };
     let mut batch = Batch::new();

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::codec::{self, Encoder};
 use super::collection::{Address, Collection, Kind};
 use super::head::Interner;
+use super::ledger::Ledger;
 use super::segment;
 use crate::change::{
     EndpointStatus, EventRow, FollowMode, FollowState, FollowStatus, MissingMethod, ObjectError, Run,
+    SeenError,
 };
 use crate::fault::{Code, Fault};
 use crate::model::{
@@ -49,7 +51,7 @@ macro_rules! take {
     };
 }
 take!(take_metastore, metastore, u32; take_catalog, catalog, u32; take_database, database, u32;
-    take_table, table, u64; take_part, part, u64; take_run, run, u64);
+    take_table, table, u64; take_part, part, u64);
 
 /// Details of a table.
 pub(crate) fn details(details: &TableDetails) -> Vec<u8> {
@@ -158,6 +160,7 @@ pub(crate) fn read_metastore(id: MetastoreId, bytes: &[u8]) -> Result<MetastoreV
         catalogs: Vec::new(),
         privileges_generation: 0,
         privileges: Collection::empty(Address::privileges(id)),
+        ledger: Ledger::default(),
     })
 }
 
@@ -501,18 +504,19 @@ fn read_name(d: &mut codec::Decoder<'_>) -> Result<DatabaseName, Fault> {
     Ok(DatabaseName { catalog: d.string()?, database: d.string()? })
 }
 
-pub(crate) fn object_error((first_at, last_at, times, error): &(i64, i64, u64, ObjectError)) -> Vec<u8> {
-    let mut e = begin();
-    e.i64(*first_at).i64(*last_at).u64(*times).option(error.database.as_ref(), write_name);
+pub(crate) fn object_error(seen: &SeenError) -> Vec<u8> {
+    let (mut e, error) = (begin(), &seen.error);
+    e.i64(seen.first_seen_at).i64(seen.last_seen_at).u64(seen.count);
+    e.option(error.database.as_ref(), write_name);
     e.option_str(error.table_name.as_deref()).option_str(error.partition_name.as_deref());
     write_fault(&mut e, &error.fault);
     e.i64(error.at);
     e.0
 }
 
-pub(crate) fn read_object_error(bytes: &[u8]) -> Result<(i64, i64, u64, ObjectError), Fault> {
+pub(crate) fn read_object_error(bytes: &[u8]) -> Result<SeenError, Fault> {
     let mut d = open(bytes)?;
-    let seen = (d.i64()?, d.i64()?, d.u64()?);
+    let (first_seen_at, last_seen_at, count) = (d.i64()?, d.i64()?, d.u64()?);
     let error = ObjectError {
         database: d.option(read_name)?,
         table_name: d.option_string()?,
@@ -520,7 +524,7 @@ pub(crate) fn read_object_error(bytes: &[u8]) -> Result<(i64, i64, u64, ObjectEr
         fault: read_fault(&mut d)?,
         at: d.i64()?,
     };
-    Ok((seen.0, seen.1, seen.2, error))
+    Ok(SeenError { first_seen_at, last_seen_at, count, error })
 }
 
 pub(crate) fn missing_methods(methods: &[MissingMethod]) -> Vec<u8> {

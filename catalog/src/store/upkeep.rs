@@ -89,7 +89,6 @@ impl Catalog {
         let generation = self.current.load().id + 1;
         let mut counters = writer.counters;
         let now = self.clock().now_micros();
-        let mut books = self.books.lock();
         let mut lost = HashSet::new();
         for address in damaged {
             let Some(view) = metastores.iter_mut().find(|view| view.id == address.metastore) else {
@@ -106,10 +105,9 @@ impl Catalog {
             });
             forget_what_is_lost(view, address, generation, &mut stage);
             // A first mirror that was interrupted has to read again what it had read.
-            if let Some(book) = books.get_mut(&view.id) {
-                let batch = &mut stage.batch;
-                book.forget_done(&mut Desk { metastore: view.id, now, counters: &mut counters, batch });
-            }
+            let batch = &mut stage.batch;
+            let mut desk = Desk { metastore: view.id, now, counters: &mut counters, batch };
+            view.ledger.forget_done(&mut desk);
             tracing::warn!(metastore = %view.name, "damaged objects removed; mirroring again");
         }
         self.commit(writer, stage, counters, metastores)?;

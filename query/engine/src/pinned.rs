@@ -92,15 +92,15 @@ impl<T> Default for FailedIn<T> {
 }
 
 impl Health {
-    fn add(&mut self, error: ObjectError) {
-        let Some(database) = error.database else { return };
+    fn add(&mut self, error: &ObjectError) {
+        let Some(database) = error.database.clone() else { return };
         let database = self.failed.entry(database).or_default();
-        let Some(table) = error.table_name else {
+        let Some(table) = error.table_name.clone() else {
             database.itself = true;
             return;
         };
         let table = database.parts.entry(table).or_default();
-        match error.partition_name {
+        match error.partition_name.clone() {
             Some(partition) => {
                 table.parts.insert(partition, ());
             }
@@ -135,14 +135,12 @@ impl Pinned {
         self.shared.catalog.status(metastore.id)
     }
 
-    fn health(&self, metastore: MetastoreId) -> Option<&Health> {
-        Some(self.health.get(&metastore)?.get_or_init(|| {
-            let state = self.shared.catalog.status(metastore).state;
+    fn health(&self, metastore: &MetastoreView) -> Option<&Health> {
+        Some(self.health.get(&metastore.id)?.get_or_init(|| {
+            let state = self.status(metastore).state;
             let is_followed = matches!(state, FollowState::Following | FollowState::Mirroring);
             let mut health = Health { is_followed, failed: HashMap::new() };
-            for (_, _, _, error) in self.shared.catalog.ledger(metastore).errors {
-                health.add(error);
-            }
+            metastore.ledger.errors().for_each(|seen| health.add(&seen.error));
             health
         }))
     }
@@ -155,7 +153,7 @@ impl Pinned {
         table: Option<&str>,
         partition: Option<&str>,
     ) -> &'static str {
-        let Some(health) = self.health(metastore.id) else { return "stale" };
+        let Some(health) = self.health(metastore) else { return "stale" };
         let is_failed = health.is_failed(database, table, partition);
         match (is_failed, health.is_followed) {
             (true, _) => "error",

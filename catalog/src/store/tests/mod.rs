@@ -89,3 +89,19 @@ fn merge_that_moves_chunks_moves_the_generation() {
     assert_ne!(chunks_before, chunks_after);
     assert!(before < after);
 }
+
+#[test]
+fn bookkeeping_belongs_to_a_snapshot_and_waits_for_no_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = open(folder.path());
+    let id = catalog.declare(&[settings("dc1")]).unwrap()[0];
+    catalog.apply(origin(id, 1), vec![Change::SetSourceCount(db("a"), 1)]).unwrap();
+    let (snapshot, first_run) = (catalog.snapshot(), catalog.next_run_id());
+    catalog.apply(origin(id, 2), vec![Change::SetSourceCount(db("b"), 2)]).unwrap();
+    let counts = |snapshot: &crate::snapshot::Snapshot| snapshot.metastores[0].ledger.source_counts().len();
+    assert_eq!((counts(&snapshot), counts(&catalog.snapshot())), (1, 2));
+    // A writer that is busy for long holds its lock.
+    let _writer = catalog.writer.lock();
+    assert_eq!(catalog.ledger(id).source_counts().len(), 2);
+    assert!(first_run < catalog.next_run_id());
+}

@@ -215,7 +215,7 @@ pub fn dropped_tables(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Te
     Chunk::single(pinned, move |pinned, wanted| {
         let mut rows = Rows::new(spec, wanted);
         for metastore in walk::metastores(pinned, &tests) {
-            for table in pinned.shared.catalog.ledger(metastore.id).dropped_tables {
+            for table in metastore.ledger.dropped_tables() {
                 let sums = Sums::new(&table.head, &table.totals);
                 rows.push(&[
                     (&metastore.name).into(),

@@ -24,11 +24,6 @@ pub fn status(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<
                 (Some(head), Some(position)) if is_followed => Some(head.saturating_sub(position).max(0)),
                 _ => None,
             };
-            let error_count = if rows.wants("error_count") {
-                pinned.shared.catalog.ledger(metastore.id).errors.len()
-            } else {
-                0
-            };
             rows.push(&[
                 (&metastore.name).into(),
                 mode_word(status.mode).into(),
@@ -40,7 +35,7 @@ pub fn status(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<
                 status.next_run_at.into(),
                 status.last_pass_at.into(),
                 metastore.mirrored_at.into(),
-                error_count.into(),
+                metastore.ledger.errors().len().into(),
                 fault.map(|f| f.code.as_str()).into(),
                 fault.map(|f| f.message()).into(),
                 error_at.into(),
@@ -79,7 +74,7 @@ pub fn runs(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Ve
     per_metastore(pinned, tests, move |pinned, index, wanted| {
         let metastore = &pinned.snapshot.metastores[index];
         let mut rows = Rows::new(spec, wanted);
-        for run in pinned.shared.catalog.ledger(metastore.id).runs {
+        for run in metastore.ledger.runs() {
             rows.push(&[
                 (&metastore.name).into(),
                 run.run_id.into(),
@@ -102,7 +97,8 @@ pub fn errors(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> 
     per_metastore(pinned, tests, move |pinned, index, wanted| {
         let metastore = &pinned.snapshot.metastores[index];
         let mut rows = Rows::new(spec, wanted);
-        for (first_seen_at, last_seen_at, count, error) in pinned.shared.catalog.ledger(metastore.id).errors {
+        for seen in metastore.ledger.errors() {
+            let error = &seen.error;
             rows.push(&[
                 (&metastore.name).into(),
                 error.database.as_ref().map(|d| &d.catalog).into(),
@@ -112,9 +108,9 @@ pub fn errors(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> 
                 error.fault.code.as_str().into(),
                 error.fault.message().into(),
                 error.fault.fix().into(),
-                first_seen_at.into(),
-                last_seen_at.into(),
-                count.into(),
+                seen.first_seen_at.into(),
+                seen.last_seen_at.into(),
+                seen.count.into(),
             ]);
         }
         rows.finish()
@@ -124,9 +120,9 @@ pub fn errors(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> 
 pub fn coverage(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
     per_metastore(pinned, tests, move |pinned, index, wanted| {
         let metastore = &pinned.snapshot.metastores[index];
-        let ledger = pinned.shared.catalog.ledger(metastore.id);
+        let ledger = &metastore.ledger;
         let mut rows = Rows::new(spec, wanted);
-        for missing in &ledger.missing_methods {
+        for missing in ledger.missing_methods() {
             rows.push(&[
                 (&metastore.name).into(),
                 Value::Null,
@@ -140,14 +136,14 @@ pub fn coverage(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -
             ]);
         }
         // Databases that were listed and databases that are mirrored are not always the same.
-        let mut names: Vec<DatabaseName> = ledger.source_counts.keys().cloned().collect();
+        let mut names: Vec<DatabaseName> = ledger.source_counts().keys().cloned().collect();
         names.extend(
             metastore.databases().map(|d| DatabaseName::new(d.catalog_name.as_ref(), d.name.as_ref())),
         );
         names.sort();
         names.dedup();
         for name in &names {
-            let source = ledger.source_counts.get(name);
+            let source = ledger.source_counts().get(name);
             let mirrored =
                 metastore.database(&name.catalog, &name.database).map_or(0, |d| d.tables.len()) as u64;
             rows.push(&[
@@ -170,7 +166,7 @@ pub fn events(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> 
     per_metastore(pinned, tests, move |pinned, index, wanted| {
         let metastore = &pinned.snapshot.metastores[index];
         let mut rows = Rows::new(spec, wanted);
-        for event in pinned.shared.catalog.ledger(metastore.id).events {
+        for event in metastore.ledger.events() {
             rows.push(&[
                 (&metastore.name).into(),
                 (&event.catalog_name).into(),
