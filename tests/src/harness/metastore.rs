@@ -129,6 +129,11 @@ impl Metastore {
         format!("thrift://127.0.0.1:{}", self.port)
     }
 
+    /// Its process, while it runs.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Guarded::id)
+    }
+
     /// The port.
     pub fn port(&self) -> u16 {
         self.port
