@@ -61,7 +61,7 @@ pub fn run(rows: &str, queries: &[&str], rounds: usize, threads: usize) -> Outco
     };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let answers = list(&answer["answers"]).iter().map(|one| Answer {
+    let answers = list(&answer["answers"]).into_iter().map(|one| Answer {
         rows: list(&one["rows"]).iter().map(|row| list(row).iter().map(text).collect()).collect(),
         cold_ms: one["cold_ms"].as_f64().unwrap_or(f64::NAN),
         execute_ms: super::median(times(&one["execute_ms"])),
