@@ -7,6 +7,7 @@
 //! - [`spec`]: every table and column described once;
 //! - [`tables`]: one file per family of tables;
 //! - [`chunk`]: how a table is read: pruned, only what is asked for, filtered exactly;
+//! - [`hot`]: the columns of partitions that stay in memory, and how small they are kept;
 //! - [`window`]: memory of window functions, which do not ask for it themselves;
 //! - [`rollup`]: sums over partitions answered from per-table sums;
 //! - [`errors`]: every error as a [`skep_catalog::fault::Fault`] with a stable code.
@@ -19,6 +20,7 @@ pub mod describe;
 pub mod engine;
 mod errors;
 mod guard;
+mod hot;
 mod pinned;
 mod queries;
 mod rollup;

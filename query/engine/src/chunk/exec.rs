@@ -1,11 +1,10 @@
 //! Reads chunks: leaves out those that fail a test, makes rows only where a column that is no
-//! constant is asked for, and filters what is left row by row.
+//! constant is asked for, and has what is left tested row by row.
 
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
-use arrow::compute::filter_record_batch;
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -128,17 +127,11 @@ impl Work {
     fn read(&self, piece: &Piece) -> Result<RecordBatch, Fault> {
         let chunk = &piece.chunk;
         let is_constant = |column: &usize| chunk.constants.iter().any(|(c, _)| c == column);
-        let mut wanted: Vec<usize> = self.projection.iter().copied().filter(|c| !is_constant(c)).collect();
-        for (column, _) in &piece.residual {
-            if !wanted.contains(column) {
-                wanted.push(*column);
-            }
-        }
-        let loaded = match (wanted.is_empty(), chunk.row_count) {
-            (true, Some(rows)) => batch(projected_schema(self.spec, &[]), Vec::new(), rows)?,
-            _ => (chunk.load)(&wanted)?,
+        let wanted: Vec<usize> = self.projection.iter().copied().filter(|c| !is_constant(c)).collect();
+        let loaded = match chunk.row_count.filter(|_| wanted.is_empty() && piece.residual.is_empty()) {
+            Some(rows) => batch(projected_schema(self.spec, &[]), Vec::new(), rows)?,
+            None => (chunk.load)(&wanted, &piece.residual)?,
         };
-        let loaded = filter(loaded, &wanted, &piece.residual)?;
         let rows = loaded.num_rows();
         let columns = self.projection.iter().map(|column| {
             if let Some((_, value)) = chunk.constants.iter().find(|(c, _)| c == column) {
@@ -151,25 +144,6 @@ impl Work {
         });
         batch(Arc::clone(&self.schema), columns.collect::<Result<_, _>>()?, rows)
     }
-}
-
-fn filter(loaded: RecordBatch, wanted: &[usize], residual: &[(usize, Test)]) -> Result<RecordBatch, Fault> {
-    if residual.is_empty() {
-        return Ok(loaded);
-    }
-    let mut mask = vec![true; loaded.num_rows()];
-    for (column, test) in residual {
-        let texts = wanted
-            .iter()
-            .position(|w| w == column)
-            .and_then(|place| loaded.column(place).as_string_opt::<i32>())
-            .ok_or_else(|| Fault::internal("filtering a chunk", "a tested column is no text"))?;
-        for (row, keep) in mask.iter_mut().enumerate() {
-            *keep = *keep && texts.is_valid(row) && test.admits(texts.value(row));
-        }
-    }
-    filter_record_batch(&loaded, &BooleanArray::from(mask))
-        .map_err(|e| Fault::internal("filtering a chunk", e.to_string()))
 }
 
 fn repeated(value: &str, rows: usize) -> ArrayRef {

@@ -2,6 +2,7 @@
 //! when a statement needs them.
 
 mod exec;
+mod filter;
 mod provider;
 mod test;
 
@@ -13,11 +14,13 @@ use skep_catalog::fault::Fault;
 use crate::pinned::Pinned;
 use crate::spec::TableSpec;
 
+pub use filter::{tested, tested_later};
 pub use provider::ChunkTable;
 pub use test::{Test, Tests, as_test};
 
-/// Makes the rows of a chunk, of the columns at these places of the spec (never constants).
-pub type Load = Arc<dyn Fn(&[usize]) -> Result<RecordBatch, Fault> + Send + Sync>;
+/// Makes the rows of a chunk that pass all tests, of the columns at these places of the spec
+/// (never constants). Tests are of columns that are no constants.
+pub type Load = Arc<dyn Fn(&[usize], &[(usize, Test)]) -> Result<RecordBatch, Fault> + Send + Sync>;
 
 /// Smallest and largest value of a column in a chunk that has no NULL in it.
 #[derive(Clone, Debug)]
@@ -39,7 +42,7 @@ pub struct Chunk {
     pub bounds: Vec<Bounds>,
     /// How many rows, when known without loading.
     pub row_count: Option<usize>,
-    /// Makes them.
+    /// Makes them, or some.
     pub load: Load,
 }
 
@@ -60,7 +63,7 @@ impl Chunk {
         build: impl Fn(&Pinned, &[usize]) -> Result<RecordBatch, Fault> + Send + Sync + 'static,
     ) -> Vec<Self> {
         let pinned = Arc::clone(pinned);
-        let load: Load = Arc::new(move |wanted| build(&pinned, wanted));
+        let load = tested_later(move |wanted| build(&pinned, wanted));
         vec![Self { constants: Vec::new(), bounds: Vec::new(), row_count: None, load }]
     }
 }

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::concat;
 use skep_catalog::fault::Fault;
 use skep_catalog::model::{Item, Table, TableId};
 use skep_catalog::snapshot::TableView;
 
-use super::walk::{self, Place};
-use crate::cache::{Cached, Key};
+use super::walk::{self, Built, Place};
+use crate::cache::{Kept, Key};
 use crate::chunk::{Chunk, Tests};
 use crate::pinned::{Pinned, stamp_values};
 use crate::rows::{Column, Rows, Value, batch, projected_schema};
@@ -20,21 +20,29 @@ use crate::spec::TableSpec;
 const FIRST_KEPT: usize = 4;
 const LAST_KEPT: usize = 8;
 
+/// Columns of all tables of a database.
+struct Names {
+    batch: RecordBatch,
+    /// Table and number of its columns, in order.
+    runs: Vec<(u64, usize)>,
+}
+
+impl Kept for Names {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.batch.get_array_memory_size() + size_of_val(self.runs.as_slice())
+    }
+}
+
 pub fn columns(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build = move |pinned: &Pinned,
-                      place: &Place,
-                      tests: &Tests,
-                      wanted: &[usize]|
-          -> Result<RecordBatch, Fault> {
-        let tables: Vec<_> = walk::tables(&place.database, tests).collect();
-        let kept = kept(spec, pinned, place, &tables)?;
-        add_tables(spec, pinned, place, &tables, &kept, wanted)
-    };
     let count = |place: &Place| {
         let column_count = |t: &Arc<TableView>| t.head.column_count as usize + t.head.partition_keys.len();
         Some(walk::tables(&place.database, tests).map(column_count).sum())
     };
-    walk::per_database(pinned, tests, count, build)
+    walk::per_database(pinned, tests, count, move |pinned, place, tests, wanted| {
+        let tables: Vec<_> = walk::tables(&place.database, tests).collect();
+        let kept = kept(spec, pinned, place, &tables)?;
+        add_tables(spec, pinned, place, &tables, &kept, wanted)
+    })
 }
 
 /// Columns of the tables: of the whole database from the cache, or of a few tables alone when the
@@ -44,23 +52,18 @@ fn kept(
     pinned: &Pinned,
     place: &Place,
     tables: &[&Arc<TableView>],
-) -> Result<Arc<Cached>, Fault> {
+) -> Result<Arc<Names>, Fault> {
     let database = &place.database;
-    let key = Key {
-        kind: "columns",
-        id: u64::from(database.id.0),
-        generation: database.tables_generation,
-        index: 0,
-    };
+    let key = Key { id: u64::from(database.id.0), generation: database.tables_generation, index: 0 };
     let is_few = tables.len() * 8 < database.tables.len();
-    if is_few && pinned.shared.cache.get(&key).is_none() {
+    if is_few && pinned.shared.cache.get::<Names>(key).is_none() {
         let whole = tables.iter().map(|t| Ok((t.id, pinned.snapshot.load_table(database, t)?)));
         return Ok(Arc::new(decode(spec, whole.collect::<Result<_, Fault>>()?)?));
     }
     pinned.shared.cache.get_or_make(key, || decode(spec, pinned.snapshot.load_tables(database)?))
 }
 
-fn decode(spec: &'static TableSpec, whole: Vec<(TableId, Item<Table>)>) -> Result<Cached, Fault> {
+fn decode(spec: &'static TableSpec, whole: Vec<(TableId, Item<Table>)>) -> Result<Names, Fault> {
     let mut rows = Rows::new(spec, &(FIRST_KEPT..=LAST_KEPT).collect::<Vec<_>>());
     let mut runs = Vec::with_capacity(whole.len());
     for (id, item) in &whole {
@@ -87,7 +90,10 @@ fn decode(spec: &'static TableSpec, whole: Vec<(TableId, Item<Table>)>) -> Resul
         }
         runs.push((id.0, count));
     }
-    Ok(Cached { batch: rows.finish()?, runs })
+    let (schema, mut arrays, count) = rows.finish()?.into_parts();
+    arrays.iter_mut().for_each(Array::shrink_to_fit);
+    let batch = batch(schema, arrays, count)?;
+    Ok(Names { batch, runs })
 }
 
 /// The rows of the tables, with the columns that tell which table and how fresh.
@@ -96,9 +102,9 @@ fn add_tables(
     pinned: &Pinned,
     place: &Place,
     tables: &[&Arc<TableView>],
-    kept: &Cached,
+    kept: &Names,
     wanted: &[usize],
-) -> Result<RecordBatch, Fault> {
+) -> Built {
     let mut slices = Vec::with_capacity(tables.len());
     let mut begin = 0;
     let mut asked = tables.iter().peekable();

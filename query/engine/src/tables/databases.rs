@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use skep_catalog::fault::Fault;
 use skep_catalog::model::DatabaseName;
 
 use super::walk::{self, Place};
@@ -108,8 +106,11 @@ pub fn database_properties(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests
 }
 
 pub fn functions(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build =
-        move |pinned: &Pinned, place: &Place, _: &Tests, wanted: &[usize]| -> Result<RecordBatch, Fault> {
+    walk::per_database(
+        pinned,
+        tests,
+        |_| None,
+        move |pinned, place, _, wanted| {
             let mut rows = Rows::new(spec, wanted);
             let sync_status = pinned.sync_status(&place.metastore, Some(&place.name()), None, None);
             for item in pinned.snapshot.load_functions(&place.database)? {
@@ -132,8 +133,8 @@ pub fn functions(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) 
                 ]);
             }
             rows.finish()
-        };
-    walk::per_database(pinned, tests, |_| None, build)
+        },
+    )
 }
 
 pub fn privileges(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {

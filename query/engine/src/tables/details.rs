@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use skep_catalog::fault::Fault;
 use skep_catalog::model::TableDetails;
 use skep_catalog::snapshot::TableView;
@@ -43,63 +42,63 @@ fn push_row(rows: &mut Rows, keys: &[Value<'_>], values: &[Value<'_>], tail: &[V
 }
 
 pub fn constraints(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build = move |pinned: &Pinned,
-                      place: &Place,
-                      tests: &Tests,
-                      wanted: &[usize]|
-          -> Result<RecordBatch, Fault> {
-        let mut rows = Rows::new(spec, wanted);
-        each_table(pinned, place, tests, |details, keys, tail| {
-            for item in &details.constraints {
-                let column = &item.value;
-                let (target, target_column) = column.referenced.as_ref().map(|(t, c)| (t, c)).unzip();
-                let values = [
-                    column.column_name.as_ref().into(),
-                    (&column.name).into(),
-                    column.kind.as_str().into(),
-                    i64::from(column.key_sequence).into(),
-                    target.map(|t| &t.database).into(),
-                    target.map(|t| &t.table).into(),
-                    target_column.into(),
-                    column.expression.as_ref().into(),
-                    column.is_enabled.into(),
-                    column.is_validated.into(),
-                    column.is_rely.into(),
-                ];
-                push_row(&mut rows, &keys, &values, &tail);
-            }
-        })?;
-        rows.finish()
-    };
-    walk::per_database(pinned, tests, |_| None, build)
+    walk::per_database(
+        pinned,
+        tests,
+        |_| None,
+        move |pinned, place, tests, wanted| {
+            let mut rows = Rows::new(spec, wanted);
+            each_table(pinned, place, tests, |details, keys, tail| {
+                for item in &details.constraints {
+                    let column = &item.value;
+                    let (target, target_column) = column.referenced.as_ref().map(|(t, c)| (t, c)).unzip();
+                    let values = [
+                        column.column_name.as_ref().into(),
+                        (&column.name).into(),
+                        column.kind.as_str().into(),
+                        i64::from(column.key_sequence).into(),
+                        target.map(|t| &t.database).into(),
+                        target.map(|t| &t.table).into(),
+                        target_column.into(),
+                        column.expression.as_ref().into(),
+                        column.is_enabled.into(),
+                        column.is_validated.into(),
+                        column.is_rely.into(),
+                    ];
+                    push_row(&mut rows, &keys, &values, &tail);
+                }
+            })?;
+            rows.finish()
+        },
+    )
 }
 
 pub fn column_stats(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build = move |pinned: &Pinned,
-                      place: &Place,
-                      tests: &Tests,
-                      wanted: &[usize]|
-          -> Result<RecordBatch, Fault> {
-        let mut rows = Rows::new(spec, wanted);
-        each_table(pinned, place, tests, |details, keys, tail| {
-            for item in &details.column_statistics {
-                let statistic = &item.value;
-                let values = [
-                    (&statistic.column_name).into(),
-                    (&statistic.data_type).into(),
-                    statistic.null_count.into(),
-                    statistic.distinct_count.into(),
-                    statistic.min_value.as_ref().into(),
-                    statistic.max_value.as_ref().into(),
-                    statistic.max_length_bytes.into(),
-                    statistic.average_length_bytes.into(),
-                    statistic.true_count.into(),
-                    statistic.false_count.into(),
-                ];
-                push_row(&mut rows, &keys, &values, &tail);
-            }
-        })?;
-        rows.finish()
-    };
-    walk::per_database(pinned, tests, |_| None, build)
+    walk::per_database(
+        pinned,
+        tests,
+        |_| None,
+        move |pinned, place, tests, wanted| {
+            let mut rows = Rows::new(spec, wanted);
+            each_table(pinned, place, tests, |details, keys, tail| {
+                for item in &details.column_statistics {
+                    let statistic = &item.value;
+                    let values = [
+                        (&statistic.column_name).into(),
+                        (&statistic.data_type).into(),
+                        statistic.null_count.into(),
+                        statistic.distinct_count.into(),
+                        statistic.min_value.as_ref().into(),
+                        statistic.max_value.as_ref().into(),
+                        statistic.max_length_bytes.into(),
+                        statistic.average_length_bytes.into(),
+                        statistic.true_count.into(),
+                        statistic.false_count.into(),
+                    ];
+                    push_row(&mut rows, &keys, &values, &tail);
+                }
+            })?;
+            rows.finish()
+        },
+    )
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use skep_catalog::fault::Fault;
 use skep_catalog::model::{Item, Table, TableId};
 use skep_catalog::snapshot::{TableHead, TableView, Totals};
@@ -76,11 +75,7 @@ fn digest(hash: u64) -> Value<'static> {
 }
 
 pub fn tables(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build = move |pinned: &Pinned,
-                      place: &Place,
-                      tests: &Tests,
-                      wanted: &[usize]|
-          -> Result<RecordBatch, Fault> {
+    walk::per_database(pinned, tests, row_count(tests), move |pinned, place, tests, wanted| {
         let mut rows = Rows::new(spec, wanted);
         let tables: Vec<_> = walk::tables(&place.database, tests).collect();
         let whole =
@@ -134,16 +129,12 @@ pub fn tables(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> 
             ]);
         }
         rows.finish()
-    };
-    walk::per_database(pinned, tests, row_count(tests), build)
+    })
 }
 
 pub fn table_properties(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build = move |pinned: &Pinned,
-                      place: &Place,
-                      tests: &Tests,
-                      wanted: &[usize]|
-          -> Result<RecordBatch, Fault> {
+    let has_tables = |place: &Place| if place.database.tables.is_empty() { Some(0) } else { None };
+    walk::per_database(pinned, tests, has_tables, move |pinned, place, tests, wanted| {
         let mut rows = Rows::new(spec, wanted);
         let tables: Vec<_> = walk::tables(&place.database, tests).collect();
         let whole = load_whole(pinned, place, &tables)?;
@@ -166,9 +157,7 @@ pub fn table_properties(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &
             }
         }
         rows.finish()
-    };
-    let has_tables = |place: &Place| if place.database.tables.is_empty() { Some(0) } else { None };
-    walk::per_database(pinned, tests, has_tables, build)
+    })
 }
 
 fn is_view(table: &TableView) -> bool {
@@ -176,11 +165,8 @@ fn is_view(table: &TableView) -> bool {
 }
 
 pub fn views(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build = move |pinned: &Pinned,
-                      place: &Place,
-                      tests: &Tests,
-                      wanted: &[usize]|
-          -> Result<RecordBatch, Fault> {
+    let count = |place: &Place| Some(walk::tables(&place.database, tests).filter(|t| is_view(t)).count());
+    walk::per_database(pinned, tests, count, move |pinned, place, tests, wanted| {
         let mut rows = Rows::new(spec, wanted);
         let views: Vec<_> = walk::tables(&place.database, tests).filter(|t| is_view(t)).collect();
         let whole = load_whole(pinned, place, &views)?;
@@ -205,9 +191,7 @@ pub fn views(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> V
             ]);
         }
         rows.finish()
-    };
-    let count = |place: &Place| Some(walk::tables(&place.database, tests).filter(|t| is_view(t)).count());
-    walk::per_database(pinned, tests, count, build)
+    })
 }
 
 pub fn dropped_tables(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {

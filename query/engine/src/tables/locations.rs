@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
-use skep_catalog::change::Stamp;
-use skep_catalog::fault::Fault;
+use arrow::array::ArrayRef;
 
-use super::partitions::{self, PARTITION, PartitionPlace, hot, hot_texts, int_at, time_at};
-use super::walk::{self, Place};
-use crate::chunk::{Bounds, Chunk, Tests};
+use super::partitions::{self, PARTITION, PartitionPlace, hot, pick};
+use super::walk::{self, Built, Place};
+use crate::chunk::{Bounds, Chunk, Test, Tests, tested};
+use crate::hot::{Hot, Picked};
 use crate::pinned::{Pinned, stamp_values};
-use crate::rows::{Rows, Value};
-use crate::spec::TableSpec;
+use crate::rows::{Column, Rows, Value, batch, projected_schema};
+use crate::spec::{ColumnSpec, TableSpec};
 
 const KIND: usize = 5;
 const LOCATION: usize = 6;
@@ -22,10 +21,13 @@ pub fn locations(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) 
         chunks.extend(of_catalogs(spec, pinned, tests));
     }
     if tests.admit("object_kind", "database") || tests.admit("object_kind", "table") {
-        let build = move |pinned: &Pinned, place: &Place, tests: &Tests, wanted: &[usize]| {
-            of_database(spec, pinned, place, tests, wanted)
-        };
-        chunks.extend(walk::per_database(pinned, tests, |_| None, build));
+        let of_places = walk::per_database(
+            pinned,
+            tests,
+            |_| None,
+            move |pinned, place, tests, wanted| of_database(spec, pinned, place, tests, wanted),
+        );
+        chunks.extend(of_places);
     }
     if tests.admit("object_kind", "partition") {
         chunks.extend(of_partitions(spec, pinned, tests));
@@ -100,7 +102,7 @@ fn of_database(
     place: &Place,
     tests: &Tests,
     wanted: &[usize],
-) -> Result<RecordBatch, Fault> {
+) -> Built {
     let mut rows = Rows::new(spec, wanted);
     let name = place.name();
     if let Some(location) = &place.database.object.location {
@@ -133,7 +135,8 @@ fn of_partitions(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) 
             let (pinned, at) = (Arc::clone(pinned), summary.at);
             let mut constants = at.constants();
             constants.push((KIND, "partition".into()));
-            let load = move |wanted: &[usize]| of_chunk(spec, &pinned, &at, wanted);
+            let load =
+                move |wanted: &[usize], tests: &[(usize, Test)]| of_chunk(spec, &pinned, &at, wanted, tests);
             Chunk { constants, bounds, row_count, load: Arc::new(load) }
         })
         .collect()
@@ -144,25 +147,33 @@ fn of_chunk(
     pinned: &Pinned,
     at: &PartitionPlace,
     wanted: &[usize],
-) -> Result<RecordBatch, Fault> {
+    tests: &[(usize, Test)],
+) -> Built {
     let hot = hot(pinned, at)?;
-    let names = hot_texts(&hot, "partition_name")?;
-    let locations = hot_texts(&hot, "location")?;
-    let synced_at = hot.batch.column_by_name("synced_at");
-    let event_id = hot.batch.column_by_name("source_event_id");
-    let mut rows = Rows::new(spec, wanted);
-    for row in (0..names.len()).filter(|row| locations.is_valid(*row)) {
-        let [metastore, catalog, database] = at.place.keys();
-        let name = names.value(row);
-        let stamp = Stamp {
-            synced_at: synced_at.and_then(|a| time_at(a, row)).unwrap_or_default(),
-            source_event_id: event_id.and_then(|a| int_at(a, row)),
-        };
-        let keys = [metastore, catalog, database, (&at.table.name).into(), name.into()];
-        let sync_status = at.sync_status(pinned, name);
-        push(&mut rows, keys, "partition", locations.value(row), stamp_values(&stamp), sync_status);
+    let (picked, others) = pick(spec, &hot, tests);
+    let picked = picked.keep(|row| hot.has_location(row));
+    tested(wanted, &others, |wanted| {
+        let columns = wanted.iter().map(|index| column(&spec.columns[*index], pinned, at, &hot, &picked));
+        batch(projected_schema(spec, wanted), columns.collect(), picked.len())
+    })
+}
+
+/// A column of the picked partitions.
+fn column(spec: &ColumnSpec, pinned: &Pinned, at: &PartitionPlace, hot: &Hot, picked: &Picked) -> ArrayRef {
+    if let Some(array) = hot.column(spec.name, picked) {
+        return array;
     }
-    rows.finish()
+    let mut column = Column::new(spec.kind);
+    picked.each(|row| {
+        let location = || hot.location(row).unwrap_or_default();
+        match spec.name {
+            "scheme" => column.push(&parts(&location()).0.into()),
+            "authority" => column.push(&parts(&location()).1.into()),
+            "sync_status" => column.push(&at.sync_status(pinned, hot.name(row)).into()),
+            _ => column.push(&Value::Null),
+        };
+    });
+    column.finish()
 }
 
 #[cfg(test)]

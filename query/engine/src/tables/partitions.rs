@@ -5,18 +5,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::ArrayRef;
 use skep_catalog::fault::Fault;
 use skep_catalog::model::partition_values;
-use skep_catalog::snapshot::{PartitionChunk, TableView};
+use skep_catalog::snapshot::TableView;
 
 use super::hive_tables::Sums;
-use super::walk::{self, Place};
-use crate::cache::{Cached, Key};
-use crate::chunk::{Bounds, Chunk, Tests};
+use super::walk::{self, Built, Place};
+use crate::cache::Key;
+use crate::chunk::{Bounds, Chunk, Test, Tests, tested, tested_later};
+use crate::hot::{self, Hot, Picked};
 use crate::pinned::{Pinned, stamp_values};
-use crate::rows::{Column, Rows, Value, batch, projected_schema, seconds};
-use crate::spec::{self, TableSpec};
+use crate::rows::{Column, Rows, Value, batch, projected_schema};
+use crate::spec::{ColumnSpec, TableSpec};
 
 pub const PARTITION: usize = 4;
 
@@ -69,63 +70,26 @@ pub fn summaries(pinned: &Pinned, tests: &Tests) -> Vec<Summary> {
     summaries
 }
 
-/// The columns that are kept in memory, by name.
-const HOT: [&str; 9] = [
-    "partition_name",
-    "location",
-    "row_count",
-    "total_size_bytes",
-    "file_count",
-    "source_created_at",
-    "source_last_ddl_at",
-    "synced_at",
-    "source_event_id",
-];
-
 /// Hot columns of a chunk, from the cache or the store.
-pub fn hot(pinned: &Pinned, at: &PartitionPlace) -> Result<Arc<Cached>, Fault> {
-    let key = Key {
-        kind: "partitions",
-        id: at.table.id.0,
-        generation: at.table.partitions_generation,
-        index: at.index,
-    };
-    pinned.shared.cache.get_or_make(key, || hot_rows(pinned.snapshot.load_chunk(&at.table, at.index)?))
+pub fn hot(pinned: &Pinned, at: &PartitionPlace) -> Result<Arc<Hot>, Fault> {
+    let key = Key { id: at.table.id.0, generation: at.table.partitions_generation, index: at.index };
+    let make = || Ok(Hot::new(&pinned.snapshot.load_chunk(&at.table, at.index)?));
+    pinned.shared.cache.get_or_make(key, make)
 }
 
-fn hot_rows(chunk: PartitionChunk) -> Result<Cached, Fault> {
-    let spec =
-        spec::find("catalog", "partitions").ok_or_else(|| Fault::internal("partitions", "not described"))?;
-    let wanted: Vec<usize> = HOT.iter().filter_map(|name| spec.index_of(name)).collect();
-    let mut columns: Vec<Column> = wanted.iter().map(|i| Column::new(spec.columns[*i].kind)).collect();
-    for row in 0..chunk.names.len() {
-        let [synced_at, source_event_id] = stamp_values(&chunk.stamps[row]);
-        let values = [
-            Value::Text(&chunk.names[row]),
-            chunk.locations[row].as_deref().into(),
-            chunk.row_counts[row].into(),
-            chunk.total_size_bytes[row].into(),
-            chunk.file_counts[row].into(),
-            seconds(chunk.create_times[row]).into(),
-            chunk.last_ddl_times[row].and_then(seconds).into(),
-            synced_at,
-            source_event_id,
-        ];
-        for (column, value) in columns.iter_mut().zip(&values) {
-            column.push(value);
+/// The rows of a chunk that pass the tests of hot columns, and the other tests.
+pub fn pick(spec: &TableSpec, hot: &Hot, tests: &[(usize, Test)]) -> (Picked, Vec<(usize, Test)>) {
+    let mut picked = hot.all();
+    let mut others = Vec::new();
+    for (column, test) in tests {
+        let name = spec.columns[*column].name;
+        if hot::TEXTS.contains(&name) {
+            picked = hot.pick(name, test, picked);
+        } else {
+            others.push((*column, test.clone()));
         }
     }
-    let arrays: Vec<ArrayRef> = columns.iter_mut().map(Column::finish).collect();
-    let rows = chunk.names.len();
-    Ok(Cached { batch: batch(projected_schema(spec, &wanted), arrays, rows)?, runs: Vec::new() })
-}
-
-/// A text column of the hot columns.
-pub fn hot_texts<'a>(hot: &'a Cached, column: &str) -> Result<&'a StringArray, Fault> {
-    hot.batch
-        .column_by_name(column)
-        .and_then(|c| c.as_string_opt::<i32>())
-        .ok_or_else(|| Fault::internal("partitions", "a hot column is missing"))
+    (picked, others)
 }
 
 pub fn partitions(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
@@ -142,7 +106,7 @@ pub fn partitions(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests)
                 constants: at.constants(),
                 bounds,
                 row_count: Some(summary.row_count),
-                load: Arc::new(move |wanted| read(spec, &pinned, &at, wanted)),
+                load: Arc::new(move |wanted, tests| read(spec, &pinned, &at, wanted, tests)),
             }
         })
         .collect()
@@ -153,37 +117,46 @@ fn read(
     pinned: &Pinned,
     at: &PartitionPlace,
     wanted: &[usize],
-) -> Result<RecordBatch, Fault> {
+    tests: &[(usize, Test)],
+) -> Built {
     let hot = hot(pinned, at)?;
-    let names = hot_texts(&hot, "partition_name")?;
-    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(wanted.len());
-    for index in wanted {
-        let spec = &spec.columns[*index];
-        if let Some(array) = hot.batch.column_by_name(spec.name) {
-            arrays.push(Arc::clone(array));
-            continue;
-        }
-        let mut column = Column::new(spec.kind);
-        match spec.name {
-            "partition_values" => {
-                for name in names.iter().flatten() {
-                    column.push(&Value::OwnedList(partition_values(name)));
-                }
-            }
-            "sync_status" => {
-                for name in names.iter().flatten() {
-                    column.push(&at.sync_status(pinned, name).into());
-                }
-            }
-            _ => {
-                for (_, item) in pinned.snapshot.load_partitions(&at.table, at.index)? {
-                    column.push(&Value::Map(&item.value.parameters));
-                }
-            }
-        }
-        arrays.push(column.finish());
+    let (picked, others) = pick(spec, &hot, tests);
+    tested(wanted, &others, |wanted| {
+        let columns = wanted.iter().map(|index| column(&spec.columns[*index], pinned, at, &hot, &picked));
+        batch(projected_schema(spec, wanted), columns.collect::<Result<_, _>>()?, picked.len())
+    })
+}
+
+/// A column of the picked rows.
+fn column(
+    spec: &ColumnSpec,
+    pinned: &Pinned,
+    at: &PartitionPlace,
+    hot: &Hot,
+    picked: &Picked,
+) -> Result<ArrayRef, Fault> {
+    if let Some(array) = hot.column(spec.name, picked) {
+        return Ok(array);
     }
-    batch(projected_schema(spec, wanted), arrays, names.len())
+    let mut column = Column::new(spec.kind);
+    match spec.name {
+        "partition_values" => picked.each(|row| {
+            column.push(&Value::OwnedList(partition_values(hot.name(row))));
+        }),
+        "sync_status" => picked.each(|row| {
+            column.push(&at.sync_status(pinned, hot.name(row)).into());
+        }),
+        _ if picked.len() != 0 => {
+            let partitions = pinned.snapshot.load_partitions(&at.table, at.index)?;
+            picked.each(|row| {
+                column.push(
+                    &partitions.get(row).map_or(Value::Null, |(_, item)| Value::Map(&item.value.parameters)),
+                );
+            });
+        }
+        _ => {}
+    }
+    Ok(column.finish())
 }
 
 pub fn partition_properties(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
@@ -194,18 +167,13 @@ pub fn partition_properties(spec: &'static TableSpec, pinned: &Arc<Pinned>, test
             let constants = at.constants();
             let load = move |wanted: &[usize]| {
                 let hot = hot(&pinned, &at)?;
-                let synced_at = hot.batch.column_by_name("synced_at").cloned();
-                let event_id = hot.batch.column_by_name("source_event_id").cloned();
                 let mut rows = Rows::new(spec, wanted);
                 let partitions = pinned.snapshot.load_partitions(&at.table, at.index)?;
                 for (row, (name, item)) in partitions.iter().enumerate() {
                     let [metastore, catalog, database] = at.place.keys();
                     let keys = [metastore, catalog, database, (&at.table.name).into(), name.into()];
-                    let tail = [
-                        synced_at.as_ref().and_then(|a| time_at(a, row)).into(),
-                        event_id.as_ref().and_then(|a| int_at(a, row)).into(),
-                        at.sync_status(&pinned, name).into(),
-                    ];
+                    let [synced_at, source_event_id] = stamp_values(&hot.stamp(row));
+                    let tail = [synced_at, source_event_id, at.sync_status(&pinned, name).into()];
                     for (key, value) in &item.value.parameters {
                         let property = [key.into(), value.into()];
                         let values: Vec<Value<'_>> =
@@ -220,45 +188,31 @@ pub fn partition_properties(spec: &'static TableSpec, pinned: &Arc<Pinned>, test
                 constants,
                 bounds: vec![Bounds { column: PARTITION, min, max }],
                 row_count: None,
-                load: Arc::new(load),
+                load: tested_later(load),
             }
         })
         .collect()
 }
 
-/// A time at a row.
-pub fn time_at(array: &ArrayRef, row: usize) -> Option<i64> {
-    let times = array.as_primitive_opt::<arrow::datatypes::TimestampMicrosecondType>()?;
-    (row < times.len() && times.is_valid(row)).then(|| times.value(row))
-}
-
-/// A number at a row.
-pub fn int_at(array: &ArrayRef, row: usize) -> Option<i64> {
-    let numbers = array.as_primitive_opt::<arrow::datatypes::Int64Type>()?;
-    (row < numbers.len() && numbers.is_valid(row)).then(|| numbers.value(row))
-}
-
 pub fn partition_totals(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
-    let build =
-        move |_: &Pinned, place: &Place, tests: &Tests, wanted: &[usize]| -> Result<RecordBatch, Fault> {
-            let mut rows = Rows::new(spec, wanted);
-            for table in walk::tables(&place.database, tests).filter(|t| t.totals.partition_count != 0) {
-                let [metastore, catalog, database] = place.keys();
-                let sums = Sums::of_partitions(&table.totals);
-                rows.push(&[
-                    metastore,
-                    catalog,
-                    database,
-                    (&table.name).into(),
-                    table.totals.partition_count.into(),
-                    sums.row_count.into(),
-                    sums.total_size_bytes.into(),
-                    sums.file_count.into(),
-                ]);
-            }
-            rows.finish()
-        };
     let has_partitions =
         |place: &Place| if place.database.totals.partition_count == 0 { Some(0) } else { None };
-    walk::per_database(pinned, tests, has_partitions, build)
+    walk::per_database(pinned, tests, has_partitions, move |_, place, tests, wanted| {
+        let mut rows = Rows::new(spec, wanted);
+        for table in walk::tables(&place.database, tests).filter(|t| t.totals.partition_count != 0) {
+            let [metastore, catalog, database] = place.keys();
+            let sums = Sums::of_partitions(&table.totals);
+            rows.push(&[
+                metastore,
+                catalog,
+                database,
+                (&table.name).into(),
+                table.totals.partition_count.into(),
+                sums.row_count.into(),
+                sums.total_size_bytes.into(),
+                sums.file_count.into(),
+            ]);
+        }
+        rows.finish()
+    })
 }

@@ -6,8 +6,8 @@ use skep_catalog::change::FollowState;
 use skep_catalog::model::DatabaseName;
 
 use super::federation::{mode_word, state_word};
-use super::walk;
-use crate::chunk::{Chunk, Tests};
+use super::walk::{self, Built};
+use crate::chunk::{Chunk, Tests, tested_later};
 use crate::pinned::Pinned;
 use crate::rows::{Rows, Value};
 use crate::spec::TableSpec;
@@ -49,11 +49,7 @@ pub fn status(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<
 fn per_metastore(
     pinned: &Arc<Pinned>,
     tests: &Tests,
-    build: impl Fn(&Pinned, usize, &[usize]) -> Result<arrow::array::RecordBatch, skep_catalog::fault::Fault>
-    + Copy
-    + Send
-    + Sync
-    + 'static,
+    build: impl Fn(&Pinned, usize, &[usize]) -> Built + Copy + Send + Sync + 'static,
 ) -> Vec<Chunk> {
     let metastores = pinned.snapshot.metastores.iter().enumerate();
     metastores
@@ -64,7 +60,7 @@ fn per_metastore(
                 constants: vec![(walk::METASTORE, Arc::clone(&metastore.name))],
                 bounds: Vec::new(),
                 row_count: None,
-                load: Arc::new(move |wanted| build(&pinned, index, wanted)),
+                load: tested_later(move |wanted| build(&pinned, index, wanted)),
             }
         })
         .collect()

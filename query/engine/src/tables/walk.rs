@@ -7,7 +7,7 @@ use skep_catalog::fault::Fault;
 use skep_catalog::model::DatabaseName;
 use skep_catalog::snapshot::{DatabaseView, MetastoreView, TableView};
 
-use crate::chunk::{Chunk, Tests};
+use crate::chunk::{Chunk, Tests, tested_later};
 use crate::pinned::Pinned;
 use crate::rows::Value;
 
@@ -88,12 +88,15 @@ pub fn tables<'a>(
     }
 }
 
-/// One chunk per database that passes.
+/// What a builder of rows gives.
+pub type Built = Result<RecordBatch, Fault>;
+
+/// One chunk per database that passes; `build` makes the wanted columns of what passes in it.
 pub fn per_database(
     pinned: &Arc<Pinned>,
     tests: &Tests,
     row_count: impl Fn(&Place) -> Option<usize>,
-    build: impl Fn(&Pinned, &Place, &Tests, &[usize]) -> Result<RecordBatch, Fault> + Copy + Send + Sync + 'static,
+    build: impl Fn(&Pinned, &Place, &Tests, &[usize]) -> Built + Copy + Send + Sync + 'static,
 ) -> Vec<Chunk> {
     let tests = Arc::new(tests.clone());
     places(pinned, &tests)
@@ -105,7 +108,7 @@ pub fn per_database(
                 constants: place.constants(),
                 bounds: Vec::new(),
                 row_count: row_count(&place),
-                load: Arc::new(move |wanted| build(&pinned, &place, &tests, wanted)),
+                load: tested_later(move |wanted| build(&pinned, &place, &tests, wanted)),
             }
         })
         .collect()

@@ -325,11 +325,8 @@ fn west() -> [Writer; 2] {
     [w, spark]
 }
 
-pub fn fixture() -> Fixture {
-    fixture_with(EngineOptions { threads: 2, ..EngineOptions::default() })
-}
-
-pub fn fixture_with(options: EngineOptions) -> Fixture {
+/// An empty catalog that knows these metastores.
+fn open(names: &[&str]) -> (tempfile::TempDir, Arc<Catalog>, Vec<MetastoreId>) {
     let folder = tempfile::tempdir().unwrap();
     let (catalog, _) = Catalog::open(
         &folder.path().join("store"),
@@ -338,13 +335,22 @@ pub fn fixture_with(options: EngineOptions) -> Fixture {
         Arc::new(SystemClock),
     )
     .unwrap();
-    let settings = ["east", "west"].map(|name| MetastoreSettings {
-        name: name.into(),
+    let settings = |name: &&str| MetastoreSettings {
+        name: (*name).into(),
         uris: vec![format!("thrift://{name}:9083")],
         follow: "auto".into(),
         origin: "config",
-    });
-    let ids = catalog.declare(&settings).unwrap();
+    };
+    let ids = catalog.declare(&names.iter().map(settings).collect::<Vec<_>>()).unwrap();
+    (folder, catalog, ids)
+}
+
+pub fn fixture() -> Fixture {
+    fixture_with(EngineOptions { threads: 2, ..EngineOptions::default() })
+}
+
+pub fn fixture_with(options: EngineOptions) -> Fixture {
+    let (folder, catalog, ids) = open(&["east", "west"]);
     let stamp = Stamp { synced_at: SystemClock.now_micros(), source_event_id: Some(41) };
     catalog.apply(Origin { metastore: ids[0], stamp }, east().changes).unwrap();
     let stamp = Stamp { synced_at: SystemClock.now_micros(), source_event_id: None };
@@ -381,6 +387,41 @@ pub fn fixture_with(options: EngineOptions) -> Fixture {
     engine.set_nodes(vec![Node { node_id: "n1".into(), role: "demo".into(), ..Default::default() }]);
     engine.set_settings(vec![Setting { name: "data_dir".into(), origin: "default", ..Default::default() }]);
     Fixture { engine, catalog, _folder: folder }
+}
+
+/// One database of so many tables, each with so many partitions that know all that partitions can.
+pub fn partitioned(tables: usize, partitions: usize) -> Fixture {
+    let (folder, catalog, ids) = open(&["only"]);
+    let mut w = Writer { changes: Vec::new(), catalog: "hive", has_catalogs: false };
+    w.catalog();
+    w.database("sales");
+    for number in 0..tables {
+        let name = format!("fact_{number:06}");
+        let base = format!("hdfs://nameservice1/warehouse/tablespace/external/hive/sales.db/{name}");
+        let mut fact = table(&name, &base, vec![column("id", "bigint")]);
+        fact.partition_keys = vec![column("ds", "string")];
+        w.table("sales", fact);
+        let partition = |index: usize| {
+            let rows = (index * 7_919 + number * 104_729) as i64 % 1_000_003;
+            let ddl = 1_600_000_000 + 86_400 * index as i64;
+            let known = [
+                ("numFiles", 1 + rows % 300),
+                ("numRows", rows),
+                ("totalSize", rows * 40_097),
+                ("transient_lastDdlTime", ddl + 60),
+            ];
+            Partition { create_time: ddl, ..partition(&base, &day(index), &known) }
+        };
+        w.partitions("sales", &name, (0..partitions).map(partition).collect());
+    }
+    let stamp = Stamp { synced_at: SystemClock.now_micros(), source_event_id: Some(41) };
+    catalog.apply(Origin { metastore: ids[0], stamp }, w.changes).unwrap();
+    let options = EngineOptions { threads: 2, ..EngineOptions::default() };
+    Fixture {
+        engine: Arc::new(Engine::new(Arc::clone(&catalog), options).unwrap()),
+        catalog,
+        _folder: folder,
+    }
 }
 
 impl Fixture {

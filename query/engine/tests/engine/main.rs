@@ -5,5 +5,6 @@
 mod bounds;
 mod examples;
 mod fixture;
+mod hot;
 mod rollup;
 mod tables;

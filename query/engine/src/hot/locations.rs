@@ -1,0 +1,124 @@
+//! Where the partitions of a chunk lie.
+//!
+//! A partition usually lies in a directory that bears its name, next to its neighbours: the
+//! directory above is kept once, and the name is not repeated. Other addresses are kept whole.
+
+use std::collections::HashMap;
+
+use arrow::array::{StringArray, StringBuilder};
+
+use super::Picked;
+use super::numbers::Numbers;
+use super::texts::Texts;
+use crate::chunk::Test;
+
+/// Addresses by row; they are read together with the names of the rows.
+pub struct Locations {
+    /// What stands before the names of rows, and after these whole addresses.
+    heads: Texts,
+    /// How many of the heads want a name after them.
+    before_names: usize,
+    /// By row: 0 without an address, else the place of its head and 1.
+    codes: Numbers,
+}
+
+/// What a test says of all rows with the same head.
+#[derive(Clone, Copy)]
+enum Verdict {
+    Pass,
+    Fail,
+    Ask,
+}
+
+impl Locations {
+    /// Packs addresses; one per name.
+    pub fn new(locations: &[Option<Box<str>>], names: &[Box<str>]) -> Self {
+        let rows =
+            || locations.iter().zip(names).map(|(location, name)| (location.as_deref(), name.as_ref()));
+        let mut heads: Vec<&str> = Vec::new();
+        let mut codes = vec![0; locations.len()];
+        let mut before_names = 0;
+        for is_before_name in [true, false] {
+            let mut places: HashMap<&str, usize> = HashMap::new();
+            for (code, (location, name)) in codes.iter_mut().zip(rows()) {
+                let Some(location) = location.filter(|_| *code == 0) else { continue };
+                let head = if is_before_name { location.strip_suffix(name) } else { Some(location) };
+                let Some(head) = head else { continue };
+                *code = *places.entry(head).or_insert_with(|| {
+                    heads.push(head);
+                    heads.len()
+                });
+            }
+            if is_before_name {
+                before_names = heads.len();
+            }
+        }
+        Self { heads: Texts::new(heads.into_iter()), before_names, codes: Numbers::known(codes.into_iter()) }
+    }
+
+    /// The parts of the address of a row; `None` without one.
+    fn parts<'a>(&'a self, names: &'a Texts, row: usize) -> Option<(&'a str, &'a str)> {
+        let head = self.codes.index(row).checked_sub(1)?;
+        Some((self.heads.get(head), if head < self.before_names { names.get(row) } else { "" }))
+    }
+
+    /// The address of a row; `None` without one.
+    pub fn get(&self, names: &Texts, row: usize) -> Option<String> {
+        self.parts(names, row).map(|(head, name)| [head, name].concat())
+    }
+
+    /// Whether a row has an address.
+    pub fn is_known(&self, row: usize) -> bool {
+        self.codes.index(row) != 0
+    }
+
+    /// Addresses of the picked rows.
+    pub fn array(&self, names: &Texts, picked: &Picked) -> StringArray {
+        let mut bytes = 0;
+        picked.each(|row| bytes += self.parts(names, row).map_or(0, |(head, name)| head.len() + name.len()));
+        let mut array = StringBuilder::with_capacity(picked.len(), bytes);
+        picked.each(|row| match self.parts(names, row) {
+            // Writing appends to the value that is under way, and cannot fail.
+            Some((head, name)) => {
+                let _ = std::fmt::Write::write_str(&mut array, head);
+                array.append_value(name);
+            }
+            None => array.append_null(),
+        });
+        array.finish()
+    }
+
+    /// Keeps the rows whose address passes. Names are in order, so that most tests are decided
+    /// once per head.
+    pub fn pick(&self, names: &Texts, test: &Test, picked: Picked) -> Picked {
+        let Some(last) = names.len().checked_sub(1) else { return picked };
+        let verdict = |place: usize, head: &str| {
+            let (low, high) =
+                if place < self.before_names { (names.get(0), names.get(last)) } else { ("", "") };
+            let (min, max) = ([head, low].concat(), [head, high].concat());
+            match (test.may_admit(&min, &max), test.must_admit(&min, &max)) {
+                (_, true) => Verdict::Pass,
+                (false, _) => Verdict::Fail,
+                _ => Verdict::Ask,
+            }
+        };
+        let verdicts: Vec<Verdict> =
+            self.heads.iter().enumerate().map(|(place, head)| verdict(place, head)).collect();
+        if verdicts.iter().all(|verdict| matches!(verdict, Verdict::Fail)) {
+            return Picked::Some(Vec::new());
+        }
+        picked.keep(|row| {
+            let Some(head) = self.codes.index(row).checked_sub(1) else { return false };
+            match verdicts[head] {
+                Verdict::Pass => true,
+                Verdict::Fail => false,
+                Verdict::Ask => self.get(names, row).is_some_and(|location| test.admits(&location)),
+            }
+        })
+    }
+
+    /// Bytes on the heap.
+    pub fn bytes(&self) -> usize {
+        self.heads.bytes() + self.codes.bytes()
+    }
+}
