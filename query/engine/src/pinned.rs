@@ -178,7 +178,7 @@ mod tests {
         let name = DatabaseName::new("hive", "d");
         let health = |table: Option<&str>, partition: Option<&str>| {
             let mut health = Health { is_followed: true, failed: HashMap::new() };
-            health.add(ObjectError {
+            health.add(&ObjectError {
                 database: Some(DatabaseName::new("hive", "d")),
                 table_name: table.map(str::to_owned),
                 partition_name: partition.map(str::to_owned),

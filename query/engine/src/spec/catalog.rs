@@ -250,6 +250,8 @@ pub const TABLES: &[TableSpec] = &[
         int("total_size_bytes", "Bytes by the metastore's statistics; NULL when not known.").null(),
         time("source_created_at", "When it was created at the metastore.").null(),
         time("deleted_at", "When its absence was seen."),
+        time("synced_at", "When the metastore last said that it is gone: deleted_at."),
+        SOURCE_EVENT_ID,
     ]),
     table("catalog", "duplicate_tables", "Tables of the same name in more than one metastore, and whether they differ.", &[
         CATALOG_NAME,
@@ -262,6 +264,8 @@ pub const TABLES: &[TableSpec] = &[
         boolean("is_parameters_different", "Whether owner or properties differ.").null(),
         boolean("is_location_different", "Whether the locations differ.").null(),
         boolean("is_partitions_different", "Whether the partitions differ.").null(),
+        OLDEST_SYNCED_AT,
+        OLDEST_EVENT_ID,
     ])
     .view(
         "SELECT catalog_name, database_name, table_name, count(*) AS metastore_count, \
@@ -270,22 +274,24 @@ pub const TABLES: &[TableSpec] = &[
          min(storage_digest) <> max(storage_digest) AS is_storage_different, \
          min(parameters_digest) <> max(parameters_digest) AS is_parameters_different, \
          min(location_digest) <> max(location_digest) AS is_location_different, \
-         min(partitions_digest) <> max(partitions_digest) AS is_partitions_different \
+         min(partitions_digest) <> max(partitions_digest) AS is_partitions_different, \
+         min(synced_at) AS synced_at, min(source_event_id) AS source_event_id \
          FROM skep.catalog.tables GROUP BY catalog_name, database_name, table_name HAVING count(*) > 1",
     ),
-    table("catalog", "location_conflicts", "Addresses that more than one table (or partition of another table) uses.", &[
-        text("location", "The address.").key(),
-        int("table_count", "How many tables use it."),
-        int("metastore_count", "In how many metastores."),
-        list("table_names", "Which: metastore.catalog.database.table.").null(),
-    ])
-    .view(
-        "SELECT location, count(*) AS table_count, count(DISTINCT metastore_name) AS metastore_count, \
-         array_agg(full_name ORDER BY full_name) AS table_names \
-         FROM (SELECT DISTINCT location, metastore_name, metastore_name || '.' || catalog_name || '.' || \
-         database_name || '.' || table_name AS full_name \
-         FROM skep.catalog.locations WHERE object_kind IN ('table', 'partition')) AS used \
-         GROUP BY location HAVING count(*) > 1",
+    table(
+        "catalog",
+        "location_conflicts",
+        "Addresses that more than one table uses: for itself or something below it, or for a partition outside \
+         its own directory. Slashes at the end, the case of scheme and host, and the difference between s3, s3a \
+         and s3n count for nothing.",
+        &[
+            text("location", "The address, as one of the tables writes it.").key(),
+            int("table_count", "How many tables use it or something below it."),
+            int("metastore_count", "In how many metastores."),
+            list("table_names", "Which, the first 100: metastore.catalog.database.table.").null(),
+            OLDEST_SYNCED_AT,
+            OLDEST_EVENT_ID,
+        ],
     ),
     table("catalog", "schema_differences", "Columns in which tables of the same name differ between metastores.", &[
         CATALOG_NAME,
@@ -297,13 +303,16 @@ pub const TABLES: &[TableSpec] = &[
         list("metastore_names", "In which it has the column.").null(),
         list("data_types", "The column's types, in the same order.").null(),
         list("ordinal_positions", "The column's places, in the same order.").null(),
+        OLDEST_SYNCED_AT,
+        OLDEST_EVENT_ID,
     ])
     .view(
         "SELECT c.catalog_name, c.database_name, c.table_name, c.column_name, d.metastore_count, \
          count(*) AS present_count, \
          array_agg(c.metastore_name ORDER BY c.metastore_name) AS metastore_names, \
          array_agg(c.data_type ORDER BY c.metastore_name) AS data_types, \
-         array_agg(CAST(c.ordinal_position AS VARCHAR) ORDER BY c.metastore_name) AS ordinal_positions \
+         array_agg(CAST(c.ordinal_position AS VARCHAR) ORDER BY c.metastore_name) AS ordinal_positions, \
+         min(c.synced_at) AS synced_at, min(c.source_event_id) AS source_event_id \
          FROM skep.catalog.columns AS c \
          JOIN skep.catalog.duplicate_tables AS d \
          ON c.catalog_name = d.catalog_name AND c.database_name = d.database_name AND c.table_name = d.table_name \

@@ -142,6 +142,15 @@ const SOURCE_EVENT_ID: ColumnSpec = int(
     "Newest event of the metastore that the row is known to include; NULL without a notification log.",
 )
 .null();
+const OLDEST_SYNCED_AT: ColumnSpec =
+    time("synced_at", "When that of the objects behind the row was read which was read the longest ago.")
+        .null();
+const OLDEST_EVENT_ID: ColumnSpec = int(
+    "source_event_id",
+    "Smallest of the event ids that the objects behind the row are known to include; NULL without a \
+     notification log.",
+)
+.null();
 const STATE: ColumnSpec = text(
     "state",
     "'pending' (nobody follows it in this process, or not yet), 'mirroring', 'following', 'repairing', \

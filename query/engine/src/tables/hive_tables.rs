@@ -215,6 +215,8 @@ pub fn dropped_tables(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Te
                     sums.total_size_bytes.into(),
                     seconds(table.head.create_time).into(),
                     table.deleted_at.into(),
+                    table.deleted_at.into(),
+                    metastore.position.into(),
                 ]);
             }
         }

@@ -36,7 +36,7 @@ pub fn locations(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) 
 }
 
 /// What follows `scheme://` up to the next `/`, and the scheme.
-fn parts(location: &str) -> (Option<&str>, Option<&str>) {
+pub fn parts(location: &str) -> (Option<&str>, Option<&str>) {
     let Some((scheme, rest)) = location.split_once("://") else {
         // `file:/warehouse` has a scheme and no authority.
         let scheme = location.split_once(":/").map(|(scheme, _)| scheme);

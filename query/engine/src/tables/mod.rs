@@ -7,6 +7,7 @@ mod docs;
 mod federation;
 mod hive_tables;
 mod information_schema;
+mod location_conflicts;
 mod locations;
 mod partitions;
 mod runtime;
@@ -39,6 +40,7 @@ const BUILDERS: &[(&str, &str, Chunks)] = &[
     ("catalog", "constraints", details::constraints),
     ("catalog", "column_stats", details::column_stats),
     ("catalog", "locations", locations::locations),
+    ("catalog", "location_conflicts", location_conflicts::location_conflicts),
     ("sync", "status", sync::status),
     ("sync", "runs", sync::runs),
     ("sync", "errors", sync::errors),

@@ -389,6 +389,42 @@ pub fn fixture_with(options: EngineOptions) -> Fixture {
     Fixture { engine, catalog, _folder: folder }
 }
 
+/// A table, where it lies, and where its partitions lie.
+pub struct Located {
+    pub metastore: &'static str,
+    pub table: &'static str,
+    pub location: &'static str,
+    pub partitions: Vec<String>,
+}
+
+/// Metastores `east` and `west`, each with a database `d` of some of these tables; what was read
+/// of one table later has a greater stamp.
+pub fn located(tables: &[Located]) -> Fixture {
+    let names = ["east", "west"];
+    let (folder, catalog, ids) = open(&names);
+    for (name, id) in names.iter().zip(&ids) {
+        let mut w = Writer { changes: Vec::new(), catalog: "hive", has_catalogs: false };
+        w.catalog();
+        w.database("d");
+        let stamp = Stamp { synced_at: 1, source_event_id: Some(1) };
+        catalog.apply(Origin { metastore: *id, stamp }, std::mem::take(&mut w.changes)).unwrap();
+        for (number, one) in tables.iter().enumerate().filter(|(_, one)| one.metastore == *name) {
+            let mut made = table(one.table, one.location, vec![column("id", "bigint")]);
+            made.partition_keys = vec![column("ds", "string")];
+            w.table("d", made);
+            let partition = |(index, location): (usize, &String)| Partition {
+                storage: storage(location, Vec::new()),
+                ..partition("", &day(index), &[])
+            };
+            w.partitions("d", one.table, one.partitions.iter().enumerate().map(partition).collect());
+            let stamp = Stamp { synced_at: 1_000 + number as i64, source_event_id: Some(10 + number as i64) };
+            catalog.apply(Origin { metastore: *id, stamp }, std::mem::take(&mut w.changes)).unwrap();
+        }
+    }
+    let engine = Engine::new(Arc::clone(&catalog), EngineOptions::default()).unwrap();
+    Fixture { engine: Arc::new(engine), catalog, _folder: folder }
+}
+
 /// One database of so many tables, each with so many partitions that know all that partitions can.
 pub fn partitioned(tables: usize, partitions: usize) -> Fixture {
     let (folder, catalog, ids) = open(&["only"]);

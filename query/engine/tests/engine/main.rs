@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bounds;
+mod conflicts;
 mod examples;
 mod fixture;
 mod hot;
