@@ -109,16 +109,14 @@ impl Health {
     }
 
     /// Whether an object or anything above it could not be read.
-    fn is_failed(
-        &self,
-        database: Option<&DatabaseName>,
-        table: Option<&str>,
-        partition: Option<&str>,
-    ) -> bool {
+    fn is_failed(&self, database: Option<&DatabaseName>, table: Option<&str>) -> bool {
         let Some(database) = database.and_then(|name| self.failed.get(name)) else { return false };
-        let Some(table) = table.and_then(|name| database.parts.get(name)) else { return database.itself };
-        let is_partition = partition.is_some_and(|name| table.parts.contains_key(name));
-        database.itself || table.itself || is_partition
+        database.itself || table.and_then(|name| database.parts.get(name)).is_some_and(|table| table.itself)
+    }
+
+    /// Partitions of a table that could not be read.
+    fn failed_partitions(&self, database: &DatabaseName, table: &str) -> Option<&HashMap<String, ()>> {
+        Some(&self.failed.get(database)?.parts.get(table)?.parts)
     }
 }
 
@@ -145,21 +143,47 @@ impl Pinned {
         }))
     }
 
+    /// `sync_status` of the partitions of a table.
+    pub fn partition_statuses(
+        &self,
+        metastore: &MetastoreView,
+        database: &DatabaseName,
+        table: &str,
+    ) -> PartitionStatuses<'_> {
+        let health = self.health(metastore);
+        PartitionStatuses {
+            of_table: self.sync_status(metastore, Some(database), Some(table)),
+            failed: health.and_then(|health| health.failed_partitions(database, table)),
+        }
+    }
+
     /// `ok`, `stale` or `error` for an object: what is below something that failed has failed.
     pub fn sync_status(
         &self,
         metastore: &MetastoreView,
         database: Option<&DatabaseName>,
         table: Option<&str>,
-        partition: Option<&str>,
     ) -> &'static str {
         let Some(health) = self.health(metastore) else { return "stale" };
-        let is_failed = health.is_failed(database, table, partition);
+        let is_failed = health.is_failed(database, table);
         match (is_failed, health.is_followed) {
             (true, _) => "error",
             (false, true) => "ok",
             (false, false) => "stale",
         }
+    }
+}
+
+/// `sync_status` of the partitions of one table.
+pub struct PartitionStatuses<'a> {
+    of_table: &'static str,
+    failed: Option<&'a HashMap<String, ()>>,
+}
+
+impl PartitionStatuses<'_> {
+    /// Of the partition of this name.
+    pub fn of(&self, partition: &str) -> &'static str {
+        if self.failed.is_some_and(|failed| failed.contains_key(partition)) { "error" } else { self.of_table }
     }
 }
 
@@ -175,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_is_below_a_failure_has_failed() {
-        let name = DatabaseName::new("hive", "d");
+        let database = DatabaseName::new("hive", "d");
         let health = |table: Option<&str>, partition: Option<&str>| {
             let mut health = Health { is_followed: true, failed: HashMap::new() };
             health.add(&ObjectError {
@@ -188,18 +212,22 @@ mod tests {
             health
         };
         let told = |health: &Health| {
-            [
-                (None, None),
-                (Some("t"), None),
-                (Some("t"), Some("p")),
-                (Some("t"), Some("q")),
-                (Some("u"), None),
-            ]
-            .map(|(table, partition)| health.is_failed(Some(&name), table, partition))
+            let partition =
+                |name| health.failed_partitions(&database, "t").is_some_and(|f| f.contains_key(name));
+            let of_table = |table| health.is_failed(Some(&database), table);
+            [of_table(None), of_table(Some("t")), partition("p"), partition("q"), of_table(Some("u"))]
         };
-        assert_eq!(told(&health(None, None)), [true; 5]);
-        assert_eq!(told(&health(Some("t"), None)), [false, true, true, true, false]);
+        assert_eq!(told(&health(None, None)), [true, true, false, false, true]);
+        assert_eq!(told(&health(Some("t"), None)), [false, true, false, false, false]);
         assert_eq!(told(&health(Some("t"), Some("p"))), [false, false, true, false, false]);
-        assert!(!health(None, None).is_failed(None, None, None));
+        assert!(!health(None, None).is_failed(None, None));
+    }
+
+    #[test]
+    fn partitions_fail_with_their_table_or_alone() {
+        let failed = HashMap::from([("p".to_owned(), ())]);
+        let statuses = PartitionStatuses { of_table: "stale", failed: Some(&failed) };
+        assert_eq!((statuses.of("p"), statuses.of("q")), ("error", "stale"));
+        assert_eq!(PartitionStatuses { of_table: "error", failed: None }.of("q"), "error");
     }
 }

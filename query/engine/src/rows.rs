@@ -7,7 +7,7 @@ use arrow::array::{
     ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, MapBuilder, MapFieldNames,
     RecordBatch, RecordBatchOptions, StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Fields, Schema, SchemaRef};
 use skep_catalog::fault::Fault;
 use skep_catalog::model::Parameters;
 
@@ -166,7 +166,7 @@ impl Column {
 /// The schema of some columns of a table.
 pub fn projected_schema(spec: &TableSpec, wanted: &[usize]) -> SchemaRef {
     let schema = spec.arrow_schema();
-    Arc::new(Schema::new(wanted.iter().map(|i| schema.field(*i).clone()).collect::<Vec<_>>()))
+    Arc::new(Schema::new(wanted.iter().map(|i| Arc::clone(&schema.fields()[*i])).collect::<Fields>()))
 }
 
 /// A batch from columns; a mismatch is a bug of skep.

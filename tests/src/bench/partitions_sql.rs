@@ -77,11 +77,12 @@ fn questions(warehouse: &Warehouse) -> Vec<Question> {
     ]
 }
 
-/// Runs it: the argument is the number of partitions, by default 10,000,000.
+/// Runs it: the arguments are the number of partitions, by default 10,000,000, and how many of
+/// them a table has, by default 1,000.
 pub fn run(arguments: &[String]) -> Outcome {
     print_header("partitions-sql", arguments);
-    let partitions = arguments.first().map_or(Ok(10_000_000), |text| text.parse())?;
-    let warehouse = Warehouse::of(partitions);
+    let number = |place: usize, default: usize| arguments.get(place).map_or(Ok(default), |text| text.parse());
+    let warehouse = Warehouse::of(number(0, 10_000_000)?, number(1, 1_000)?);
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("store");
     let runtime = Runtime::new()?;
@@ -114,6 +115,12 @@ pub fn run(arguments: &[String]) -> Outcome {
         per(opened.saturating_sub(before_open)),
         per(warm.saturating_sub(opened))
     );
+    let (kept, _) = ask(&runtime, &engine, "SELECT cache_bytes FROM runtime.store")?;
+    let kept: u64 = texts(&kept)?.concat().concat().parse()?;
+    println!("hot columns by skep's own account: {:.1} bytes per partition", per(kept));
+    let conflicts = "SELECT count(*) FROM catalog.location_conflicts";
+    let (found, conflicts_ms) = ask(&runtime, &engine, conflicts)?;
+    println!("location conflicts: {} found in {conflicts_ms:.0} ms", texts(&found)?.concat().concat());
     let mut answers = Vec::new();
     for question in &questions {
         let sql = question.sql.replace(" P ", " catalog.partitions ");

@@ -25,9 +25,9 @@ pub struct Warehouse {
 }
 
 impl Warehouse {
-    /// About so many partitions, a thousand per table.
-    pub fn of(partitions: usize) -> Self {
-        let tables = (partitions / 1_000).max(METASTORES.len());
+    /// About so many partitions, and of a table.
+    pub fn of(partitions: usize, mean_partitions: usize) -> Self {
+        let tables = (partitions / mean_partitions.max(1)).max(METASTORES.len());
         Self { tables, mean_partitions: partitions / tables }
     }
 

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use skep_tests::bench::{Outcome, events, first_mirror, partitions_sql, sample};
 
 const USAGE: &str = "usage: skep-bench BENCHMARK, one of
-  partitions-sql [PARTITIONS]         six questions about 10,000,000 partitions, beside DuckDB
+  partitions-sql [PARTITIONS] [PER_TABLE]
+                                      six questions about 10,000,000 partitions, beside DuckDB
   first-mirror [PARTITIONS]           1,000,000 from the sample metastore, beside a bare client
   first-mirror-real [PARTITIONS]      20,000 from a real metastore 3.1.3, beside a bare client
   events [PER_SECOND] [SECONDS]       10,000 per second for 20 s, and a burst";

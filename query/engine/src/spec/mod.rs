@@ -11,6 +11,7 @@ mod reference;
 mod runtime;
 mod sync;
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
@@ -202,8 +203,16 @@ impl TableSpec {
         self.columns.iter().position(|c| c.name == column)
     }
 
-    /// The Arrow schema.
+    /// The Arrow schema; made once, for every chunk of a table asks.
     pub fn arrow_schema(&self) -> SchemaRef {
+        static MADE: LazyLock<HashMap<(&str, &str), SchemaRef>> = LazyLock::new(|| {
+            let all = TABLES.iter().copied().chain([&PARTITION_TOTALS]);
+            all.map(|table| ((table.schema, table.name), table.make_arrow_schema())).collect()
+        });
+        MADE.get(&(self.schema, self.name)).cloned().unwrap_or_else(|| self.make_arrow_schema())
+    }
+
+    fn make_arrow_schema(&self) -> SchemaRef {
         let fields: Vec<Field> =
             self.columns.iter().map(|c| Field::new(c.name, c.kind.arrow_type(), c.is_nullable)).collect();
         Arc::new(Schema::new(fields))

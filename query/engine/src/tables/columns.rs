@@ -141,9 +141,7 @@ fn table_value<'a>(column: &str, pinned: &Pinned, place: &Place, table: &'a Tabl
         "table_name" => (&table.name).into(),
         "synced_at" => synced_at,
         "source_event_id" => source_event_id,
-        "sync_status" => {
-            pinned.sync_status(&place.metastore, Some(&place.name()), Some(&table.name), None).into()
-        }
+        "sync_status" => pinned.sync_status(&place.metastore, Some(&place.name()), Some(&table.name)).into(),
         _ => Value::Null,
     }
 }

@@ -26,7 +26,7 @@ pub fn catalogs(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Ve
                     catalog.databases.len().into(),
                     synced_at,
                     source_event_id,
-                    pinned.sync_status(metastore, None, None, None).into(),
+                    pinned.sync_status(metastore, None, None).into(),
                 ]);
             }
         }
@@ -46,7 +46,7 @@ fn all_databases(
         let mut rows = Rows::new(spec, wanted);
         for place in walk::places(pinned, &tests) {
             let sync_status = if rows.wants("sync_status") {
-                pinned.sync_status(&place.metastore, Some(&place.name()), None, None)
+                pinned.sync_status(&place.metastore, Some(&place.name()), None)
             } else {
                 ""
             };
@@ -112,7 +112,7 @@ pub fn functions(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) 
         |_| None,
         move |pinned, place, _, wanted| {
             let mut rows = Rows::new(spec, wanted);
-            let sync_status = pinned.sync_status(&place.metastore, Some(&place.name()), None, None);
+            let sync_status = pinned.sync_status(&place.metastore, Some(&place.name()), None);
             for item in pinned.snapshot.load_functions(&place.database)? {
                 let [metastore, catalog, name] = place.keys();
                 let [synced_at, source_event_id] = stamp_values(&place.database.stamp);
@@ -142,7 +142,7 @@ pub fn privileges(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests)
     Chunk::single(pinned, move |pinned, wanted| {
         let mut rows = Rows::new(spec, wanted);
         for metastore in walk::metastores(pinned, &tests) {
-            let sync_status = pinned.sync_status(metastore, None, None, None);
+            let sync_status = pinned.sync_status(metastore, None, None);
             for item in pinned.snapshot.load_privileges(metastore)? {
                 let grant = &item.value;
                 let database: Option<&DatabaseName> = grant.database.as_ref();

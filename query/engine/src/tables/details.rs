@@ -26,7 +26,7 @@ fn each_table(
         let Some(table) = tables.get(&id) else { continue };
         let [metastore, catalog, database] = place.keys();
         let [synced_at, source_event_id] = stamp_values(&table.stamp);
-        let sync_status = pinned.sync_status(&place.metastore, Some(&place.name()), Some(&table.name), None);
+        let sync_status = pinned.sync_status(&place.metastore, Some(&place.name()), Some(&table.name));
         push(
             &details,
             [metastore, catalog, database, (&table.name).into()],

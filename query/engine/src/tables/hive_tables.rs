@@ -67,7 +67,7 @@ fn row_count(tests: &Tests) -> impl Fn(&Place) -> Option<usize> + '_ {
 }
 
 fn table_status(pinned: &Pinned, place: &Place, table: &TableView) -> &'static str {
-    pinned.sync_status(&place.metastore, Some(&place.name()), Some(&table.name), None)
+    pinned.sync_status(&place.metastore, Some(&place.name()), Some(&table.name))
 }
 
 fn digest(hash: u64) -> Value<'static> {

@@ -78,7 +78,7 @@ fn of_catalogs(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) ->
     Chunk::single(pinned, move |pinned, wanted| {
         let mut rows = Rows::new(spec, wanted);
         for metastore in walk::metastores(pinned, &tests) {
-            let sync_status = pinned.sync_status(metastore, None, None, None);
+            let sync_status = pinned.sync_status(metastore, None, None);
             for catalog in &metastore.catalogs {
                 if let Some(location) = &catalog.object.location {
                     let keys = [
@@ -107,14 +107,14 @@ fn of_database(
     let name = place.name();
     if let Some(location) = &place.database.object.location {
         let [metastore, catalog, database] = place.keys();
-        let sync_status = pinned.sync_status(&place.metastore, Some(&name), None, None);
+        let sync_status = pinned.sync_status(&place.metastore, Some(&name), None);
         let keys = [metastore, catalog, database, Value::Null, Value::Null];
         push(&mut rows, keys, "database", location, stamp_values(&place.database.stamp), sync_status);
     }
     for table in walk::tables(&place.database, tests) {
         if let Some(location) = &table.head.location {
             let [metastore, catalog, database] = place.keys();
-            let sync_status = pinned.sync_status(&place.metastore, Some(&name), Some(&table.name), None);
+            let sync_status = pinned.sync_status(&place.metastore, Some(&name), Some(&table.name));
             let keys = [metastore, catalog, database, (&table.name).into(), Value::Null];
             push(&mut rows, keys, "table", location, stamp_values(&table.stamp), sync_status);
         }
@@ -164,12 +164,13 @@ fn column(spec: &ColumnSpec, pinned: &Pinned, at: &PartitionPlace, hot: &Hot, pi
         return array;
     }
     let mut column = Column::new(spec.kind);
+    let statuses = at.statuses(pinned);
     picked.each(|row| {
         let location = || hot.location(row).unwrap_or_default();
         match spec.name {
             "scheme" => column.push(&parts(&location()).0.into()),
             "authority" => column.push(&parts(&location()).1.into()),
-            "sync_status" => column.push(&at.sync_status(pinned, hot.name(row)).into()),
+            "sync_status" => column.push(&statuses.of(hot.name(row)).into()),
             _ => column.push(&Value::Null),
         };
     });

@@ -15,7 +15,7 @@ use super::walk::{self, Built, Place};
 use crate::cache::Key;
 use crate::chunk::{Bounds, Chunk, Test, Tests, tested, tested_later};
 use crate::hot::{self, Hot, Picked};
-use crate::pinned::{Pinned, stamp_values};
+use crate::pinned::{PartitionStatuses, Pinned, stamp_values};
 use crate::rows::{Column, Rows, Value, batch, projected_schema};
 use crate::spec::{ColumnSpec, TableSpec};
 
@@ -36,10 +36,9 @@ impl PartitionPlace {
         constants
     }
 
-    /// `sync_status` of one partition.
-    pub fn sync_status(&self, pinned: &Pinned, partition: &str) -> &'static str {
-        let (place, table) = (&self.place, &self.table);
-        pinned.sync_status(&place.metastore, Some(&place.name()), Some(&table.name), Some(partition))
+    /// `sync_status` of its partitions.
+    pub fn statuses<'a>(&self, pinned: &'a Pinned) -> PartitionStatuses<'a> {
+        pinned.partition_statuses(&self.place.metastore, &self.place.name(), &self.table.name)
     }
 }
 
@@ -143,9 +142,12 @@ fn column(
         "partition_values" => picked.each(|row| {
             column.push(&Value::OwnedList(partition_values(hot.name(row))));
         }),
-        "sync_status" => picked.each(|row| {
-            column.push(&at.sync_status(pinned, hot.name(row)).into());
-        }),
+        "sync_status" => {
+            let statuses = at.statuses(pinned);
+            picked.each(|row| {
+                column.push(&statuses.of(hot.name(row)).into());
+            });
+        }
         _ if picked.len() != 0 => {
             let partitions = pinned.snapshot.load_partitions(&at.table, at.index)?;
             picked.each(|row| {
@@ -167,13 +169,14 @@ pub fn partition_properties(spec: &'static TableSpec, pinned: &Arc<Pinned>, test
             let constants = at.constants();
             let load = move |wanted: &[usize]| {
                 let hot = hot(&pinned, &at)?;
+                let statuses = at.statuses(&pinned);
                 let mut rows = Rows::new(spec, wanted);
                 let partitions = pinned.snapshot.load_partitions(&at.table, at.index)?;
                 for (row, (name, item)) in partitions.iter().enumerate() {
                     let [metastore, catalog, database] = at.place.keys();
                     let keys = [metastore, catalog, database, (&at.table.name).into(), name.into()];
                     let [synced_at, source_event_id] = stamp_values(&hot.stamp(row));
-                    let tail = [synced_at, source_event_id, at.sync_status(&pinned, name).into()];
+                    let tail = [synced_at, source_event_id, statuses.of(name).into()];
                     for (key, value) in &item.value.parameters {
                         let property = [key.into(), value.into()];
                         let values: Vec<Value<'_>> =
