@@ -18,7 +18,7 @@ pub fn from_datafusion(error: &DataFusionError) -> Fault {
         },
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
             arrow::error::ArrowError::ExternalError(inner) => from_any(inner.as_ref()),
-            other => Fault::new(Code::SQL_FAILED, "statement failed", one_line(&other.to_string())),
+            other => failed(&other.to_string()),
         },
         DataFusionError::SQL(inner, _) => {
             let text = one_line(&inner.to_string()).replace("sql parser error: ", "");
@@ -33,15 +33,12 @@ pub fn from_datafusion(error: &DataFusionError) -> Fault {
         }
         DataFusionError::Plan(text) => plan(text),
         DataFusionError::SchemaError(inner, _) => schema(inner),
-        DataFusionError::NotImplemented(text) => Fault::new(
-            Code::SQL_INVALID,
-            "statement cannot be planned",
-            format!("not supported: {}", one_line(text)),
-        ),
+        DataFusionError::NotImplemented(text) => unsupported(text),
+        DataFusionError::Internal(text) => internal(text),
         DataFusionError::ResourcesExhausted(text) => {
             Fault::new(Code::SQL_MEMORY, "statement ended", one_line(text))
         }
-        DataFusionError::Execution(text) => Fault::new(Code::SQL_FAILED, "statement failed", one_line(text)),
+        DataFusionError::Execution(text) => failed(text),
         DataFusionError::ExecutionJoin(inner) if inner.is_panic() => {
             Fault::internal("statement failed", "a part of it panicked")
         }
@@ -59,13 +56,51 @@ fn from_any(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Fault {
     if let Some(inner) = error.downcast_ref::<DataFusionError>() {
         return from_datafusion(inner);
     }
-    Fault::new(Code::SQL_FAILED, "statement failed", one_line(&error.to_string()))
+    failed(&error.to_string())
+}
+
+/// A statement that was planned and could not be computed, mostly because of its constants.
+fn failed(text: &str) -> Fault {
+    let text = one_line(text);
+    regular_expression(&text).unwrap_or_else(|| Fault::new(Code::SQL_FAILED, "statement failed", text))
+}
+
+fn unsupported(text: &str) -> Fault {
+    let why = format!("not supported: {}", one_line(text));
+    Fault::new(Code::SQL_INVALID, "statement cannot be planned", why)
+}
+
+/// DataFusion also calls internal what it lacks, and errors of expressions that it computes early.
+fn internal(text: &str) -> Fault {
+    let line = one_line(text);
+    if let Some(fault) = regular_expression(&line) {
+        return fault;
+    }
+    if line.contains("not implemented") || line.contains("not supported") {
+        return unsupported(&line);
+    }
+    Fault::internal("statement failed", line)
+}
+
+/// The fault when the text is about a regular expression that cannot be compiled.
+fn regular_expression(line: &str) -> Option<Fault> {
+    const MARKS: [&str; 2] = ["regex parse error:", "Regular expression did not compile:"];
+    let details = MARKS.iter().find_map(|mark| line.split_once(mark)).map(|(_, details)| details)?;
+    let reason = details.rsplit_once("error: ").map_or(details, |(_, reason)| reason);
+    let reason = reason.trim_matches(|c: char| c == '~' || c == ')' || c.is_whitespace());
+    let why = match reason.strip_prefix("CompiledTooBig(") {
+        Some(bytes) => format!("a regular expression would need more than {bytes} bytes when compiled"),
+        None => format!("a regular expression cannot be read: {reason}"),
+    };
+    let fix = "Write a backslash before ( [ { * + ? . ^ $ | where the sign itself is meant; repeat less where it is too large.";
+    Some(Fault::new(Code::SQL_INVALID, "statement failed", why).with_fix(fix))
 }
 
 /// The text on one line, without what DataFusion says about itself.
 fn one_line(text: &str) -> String {
     let text = text.split("\n\nbacktrace:").next().unwrap_or(text);
     let text = text.split("This issue was likely caused by a bug in DataFusion").next().unwrap_or(text);
+    let text = text.replace("Internal error: ", "").replace("Error during planning: ", "");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -114,15 +149,12 @@ pub fn unknown_table(schema: Option<&str>, table: &str) -> Fault {
             )),
         };
     }
-    let name = format!("{}.{table}", schema.unwrap_or(DEFAULT_SCHEMA));
-    let fault = fault(format!("no table is named {name}"));
-    // The same name in another schema is nearer than a similar one in this schema.
-    if let Some(same) = TABLES.iter().find(|t| t.name == table) {
-        return fault.with_fix(format!("Did you mean {}?", same.full_name()));
-    }
-    let full_names: Vec<String> = TABLES.iter().map(|t| t.full_name()).collect();
-    let full_names: Vec<&str> = full_names.iter().map(String::as_str).collect();
-    match nearest(&name, &full_names) {
+    let fault = fault(format!("no table is named {}.{table}", schema.unwrap_or(DEFAULT_SCHEMA)));
+    // The schema that was named is looked through before the others.
+    let here = TABLES.iter().filter(|t| Some(t.schema) == schema).map(|t| (t.name, t.full_name()));
+    let anywhere = TABLES.iter().map(|t| (t.name, t.full_name()));
+    let near = nearest_of(table, here).or_else(|| nearest_of(table, anywhere));
+    match near {
         Some(near) => fault.with_fix(format!("Did you mean {near}?")),
         None => fault
             .with_fix("docs.tables lists the tables of skep; mirrored tables are rows of catalog.tables."),
@@ -131,13 +163,17 @@ pub fn unknown_table(schema: Option<&str>, table: &str) -> Fault {
 
 /// The most similar name, if any is similar.
 pub fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
-    let likeness = |candidate: &str| strsim::jaro_winkler(&name.to_lowercase(), candidate);
+    nearest_of(name, names.iter().map(|name| (*name, *name)))
+}
+
+/// What stands beside the most similar name, if any is similar; the first of several.
+fn nearest_of<'a, T>(name: &str, names: impl Iterator<Item = (&'a str, T)>) -> Option<T> {
+    let name = name.to_lowercase();
     names
-        .iter()
-        .map(|candidate| (likeness(candidate), *candidate))
+        .map(|(candidate, beside)| (strsim::jaro_winkler(&name, candidate), beside))
         .filter(|(likeness, _)| 0.85 <= *likeness)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
+        .reduce(|best, other| if best.0 < other.0 { other } else { best })
+        .map(|(_, beside)| beside)
 }
 
 #[cfg(test)]
@@ -149,6 +185,15 @@ mod tests {
         assert_eq!(unknown_table(None, "tabels").fix(), "Did you mean catalog.tables?");
         assert_eq!(unknown_table(None, "status").fix(), "Did you mean sync.status?");
         assert_eq!(unknown_table(Some("catlog"), "tables").fix(), "Did you mean catalog.tables?");
+        assert_eq!(unknown_table(None, "metastores_x").fix(), "Did you mean federation.metastores?");
+        assert_eq!(
+            unknown_table(Some("catalog"), "metastores_x").fix(),
+            "Did you mean federation.metastores?"
+        );
+        assert_eq!(unknown_table(Some("catalog"), "partition").fix(), "Did you mean catalog.partitions?");
+        assert_eq!(unknown_table(Some("sync"), "statuss").fix(), "Did you mean sync.status?");
+        assert_eq!(unknown_table(None, "table").fix(), "Did you mean catalog.tables?");
+        assert!(unknown_table(None, "zebra").fix().contains("docs.tables"));
         assert!(unknown_table(Some("sales"), "orders").fix().contains("catalog.databases"));
     }
 }

@@ -1,7 +1,10 @@
 //! SQL over snapshots of the catalog.
 //!
 //! Map of the crate, in the direction that a statement goes:
-//! - [`engine`]: takes a statement, bounds its time, memory and rows, gives batches;
+//! - [`engine`]: takes statements, gives batches;
+//! - [`supervise`]: sees one statement through, within bounds of time, memory and rows;
+//! - [`threads`]: threads of its own for every statement;
+//! - [`stop`]: how a statement is made to end;
 //! - [`guard`]: refuses before planning what could not be planned or ended in bounds;
 //! - [`session`]: DataFusion set up for one statement on one pinned snapshot;
 //! - [`spec`]: every table and column described once;
@@ -27,7 +30,10 @@ mod rollup;
 mod rows;
 mod session;
 pub mod spec;
+mod stop;
+mod supervise;
 mod tables;
+mod threads;
 mod window;
 
 pub use arrow;

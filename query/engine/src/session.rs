@@ -13,6 +13,8 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::optimizer::{Analyzer, Optimizer};
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
 use crate::chunk::ChunkTable;
@@ -21,6 +23,7 @@ use crate::guard::functions;
 use crate::pinned::Pinned;
 use crate::rollup::PartitionTotalsRule;
 use crate::spec::{self, CATALOG, DEFAULT_SCHEMA, SCHEMAS, TABLES};
+use crate::stop;
 use crate::tables;
 use crate::window::WindowMemoryRule;
 
@@ -32,6 +35,8 @@ pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
         // skep has its own, with comments.
         .with_information_schema(false)
         .with_target_partitions(partitions)
+        // Times of functions and casts are like those of columns: with their zone.
+        .set_str("datafusion.execution.time_zone", "UTC")
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
     let mut builder =
         SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
@@ -42,9 +47,14 @@ pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
     builder.expr_planners().get_or_insert_default().insert(0, planner);
     // All of them make rows from arguments or read files.
     *builder.table_functions() = None;
+    let mut logical = Optimizer::new().rules;
+    logical.push(Arc::new(PartitionTotalsRule));
+    let mut physical = PhysicalOptimizer::new().rules;
+    physical.push(Arc::new(WindowMemoryRule));
     builder
-        .with_optimizer_rule(Arc::new(PartitionTotalsRule))
-        .with_physical_optimizer_rule(Arc::new(WindowMemoryRule))
+        .with_analyzer_rules(stop::rule::stoppable_analysis(Analyzer::new().rules))
+        .with_optimizer_rules(stop::rule::stoppable_logical(logical))
+        .with_physical_optimizer_rules(stop::rule::stoppable_physical(physical))
         .build()
 }
 

@@ -122,6 +122,7 @@ pub fn engine(catalog: &Arc<Catalog>, config: &Config, role: &str) -> Result<Arc
         memory_pool_bytes: to_usize(config.sql.memory_pool_bytes),
         cache_bytes: to_usize(config.sql.cache_bytes),
         statement_timeout_ms: config.sql.statement_timeout_ms,
+        planning_timeout_ms: config.sql.planning_timeout_ms,
         result_rows_max: config.sql.result_rows_max,
         ..EngineOptions::default()
     };

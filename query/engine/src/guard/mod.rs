@@ -34,15 +34,21 @@ fn too_complex(what: &str, limit: usize) -> Fault {
     refused(Code::SQL_TOO_COMPLEX, format!("it has {what} of more than {limit}"))
 }
 
+/// Errors: `SQL_TOO_LONG`.
+pub fn check_length(sql: &str) -> Result<(), Fault> {
+    if sql.len() <= TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    let why = format!("its text has {} bytes, more than {TEXT_BYTES_MAX}", sql.len());
+    Err(refused(Code::SQL_TOO_LONG, why))
+}
+
 /// Parses one statement that may be planned. To be called on a thread with a large stack, where
 /// the statement must also be dropped.
 ///
 /// Errors: `SQL_TOO_LONG`, `SQL_TOO_COMPLEX`, `SQL_SYNTAX`, `SQL_READ_ONLY`, `SQL_FORBIDDEN`.
 pub fn parse(sql: &str) -> Result<Statement, Fault> {
-    if TEXT_BYTES_MAX < sql.len() {
-        let why = format!("its text has {} bytes, more than {TEXT_BYTES_MAX}", sql.len());
-        return Err(refused(Code::SQL_TOO_LONG, why));
-    }
+    check_length(sql)?;
     let dialect = GenericDialect {};
     let tokens = Tokenizer::new(&dialect, sql)
         .tokenize()
@@ -85,9 +91,18 @@ fn check_tokens(tokens: &[Token]) -> Result<(), Fault> {
     if 1 < tokens.iter().take(8).filter(|t| is_explain(t)).count() && tokens.first().is_some_and(is_explain) {
         return Err(Fault::new(Code::SQL_SYNTAX, "statement cannot be parsed", "EXPLAIN cannot be nested"));
     }
-    // Brackets, and types such as array<array<...>>, are what the parser recurses on.
-    let (mut open, mut typed, mut repeated) = (0_usize, 0_usize, 0_usize);
+    let is_word = |token: &Token, expected: &str| match token {
+        Token::Word(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected),
+        _ => false,
+    };
+    // Brackets, CASE, and types such as array<array<...>>, are what the parser recurses on.
+    let (mut open, mut cases, mut typed, mut repeated) = (0_usize, 0_usize, 0_usize, 0_usize);
     for pair in tokens.windows(2) {
+        if is_word(&pair[0], "CASE") {
+            cases += 1;
+        } else if is_word(&pair[0], "END") {
+            cases = cases.saturating_sub(1);
+        }
         match &pair[0] {
             Token::LParen | Token::LBracket | Token::LBrace => open += 1,
             Token::RParen | Token::RBracket | Token::RBrace => open = open.saturating_sub(1),
@@ -100,7 +115,7 @@ fn check_tokens(tokens: &[Token]) -> Result<(), Fault> {
         };
         // NOT NOT NOT, - - -: the parser gives up on these with a message about something else.
         repeated = if pair[0] == pair[1] { repeated + 1 } else { 0 };
-        if DEPTH_MAX < open || DEPTH_MAX < typed || DEPTH_MAX < repeated {
+        if [open, cases, typed, repeated].into_iter().any(|depth| DEPTH_MAX < depth) {
             return Err(too_complex("a nesting", DEPTH_MAX));
         }
     }
@@ -140,7 +155,7 @@ mod tests {
     /// Parses as the engine does: on a thread with a large stack.
     fn code(sql: String) -> Option<Code> {
         std::thread::Builder::new()
-            .stack_size(crate::engine::STACK_BYTES)
+            .stack_size(crate::threads::STACK_BYTES)
             .spawn(move || parse(&sql).err().map(|f| f.code))
             .unwrap()
             .join()
@@ -158,6 +173,9 @@ mod tests {
         let not = |n: usize| format!("SELECT {} true", "NOT ".repeat(n));
         assert_eq!(code(not(150)), None);
         assert_eq!(code(not(12_000)), Some(Code::SQL_TOO_COMPLEX));
+        let case = |n: usize| format!("SELECT {}1{}", "CASE WHEN a THEN ".repeat(n), " END".repeat(n));
+        assert_eq!(code(case(90)), None);
+        assert_eq!(code(case(1_000)), Some(Code::SQL_TOO_COMPLEX));
     }
 
     #[test]

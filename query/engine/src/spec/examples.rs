@@ -70,7 +70,7 @@ pub const EXAMPLES: &[Example] = &[
     example(
         ("sync", "status"),
         "Which metastore is behind, and by how much?",
-        "SELECT metastore_name, state, lag_events, lag_ms FROM sync.status ORDER BY lag_ms DESC NULLS LAST",
+        "SELECT metastore_name, state, lag_events, lag_ms FROM sync.status ORDER BY lag_ms DESC NULLS FIRST",
     ),
     example(
         ("federation", "metastores"),

@@ -71,6 +71,74 @@ fn bombs_are_refused_or_end_within_bounds() {
     bombs.unwrap().join().unwrap();
 }
 
+/// Statements that pass the guards and would run for hours, most of them without ever giving a row
+/// or waiting for anything.
+fn endless() -> Vec<String> {
+    let likes: Vec<String> = (0..30).map(|i| format!("a.location || b.location LIKE '%x%{i}%y%'")).collect();
+    let cases = (0..30).fold("a.location".to_owned(), |inner, i| {
+        format!("CASE WHEN {inner} LIKE '%{i}%' THEN b.location ELSE a.location END")
+    });
+    let (a, b, c) = ("catalog.partitions AS a", "catalog.partitions AS b", "catalog.partitions AS c");
+    vec![
+        format!("SELECT count(*) FROM {a}, {b}, {c} WHERE a.location || b.location LIKE '%x%' || c.location || '%y%'"),
+        format!("SELECT count(*) FROM {a}, {b}, {c} WHERE {}", likes.join(" OR ")),
+        format!("SELECT count(*) FROM {a}, {b}, {c} WHERE regexp_like(a.location || b.location, '(x+x+)+y$')"),
+        format!("SELECT count(*) FROM {a}, {b}, {c} WHERE {cases} = c.partition_name"),
+        format!("SELECT count(*) FROM {a}, {b}, {c} WHERE a.location < b.location AND b.location < c.location"),
+        format!("SELECT count(*) FROM {a}, {b}, {c}, docs.columns AS d"),
+        format!("SELECT sum(length(a.location)) FROM {a}, {b}, {c} GROUP BY b.location || c.location"),
+        format!("SELECT max(a.location) FROM {a} LEFT JOIN {b} ON a.location > b.location LEFT JOIN {c} ON b.location > c.location"),
+        format!("SELECT count(*) FROM {a} JOIN {b} USING (metastore_name) JOIN {c} USING (metastore_name) WHERE a.location || c.location = b.location"),
+        format!("SELECT count(*) FROM {a} WHERE EXISTS (SELECT 1 FROM {b}, {c} WHERE a.metastore_name = b.metastore_name AND a.location || b.location = c.location)"),
+        format!("SELECT a.location FROM {a}, {b}, {c} ORDER BY reverse(a.location || b.location || c.location) LIMIT 1"),
+        format!("SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY a.location) AS n FROM {a}, {b}, {c}) AS t"),
+        "WITH RECURSIVE t AS (SELECT 1 AS a UNION ALL SELECT 1 - a FROM t) SELECT count(*) FROM t WHERE a = 2".to_owned(),
+        format!("SELECT count(DISTINCT l) FROM (SELECT unnest(string_to_array(a.location || b.location, '/')) AS l FROM {a}, {b}, {c}) AS t"),
+        format!("SELECT DISTINCT a.metastore_name FROM {a}, {b}, {c} UNION SELECT b.metastore_name FROM {a}, {b}, {c}"),
+        format!("SELECT (SELECT count(*) FROM {a}, {b}, {c} WHERE a.location || b.location = c.location)"),
+    ]
+}
+
+#[test]
+fn the_work_of_a_statement_ends_soon_after_its_timeout() {
+    let f = fixture_with(EngineOptions { statement_timeout_ms: 300, ..tight() });
+    for sql in endless() {
+        let fault = f.fault(&sql);
+        assert!(matches!(fault.code, Code::SQL_TIMEOUT | Code::SQL_MEMORY), "{sql}: {fault}");
+        eventually(&format!("the end of {sql}"), || f.engine.statements_under_way() == 0);
+    }
+}
+
+#[test]
+fn statements_that_keep_all_threads_busy_stop_no_other() {
+    let endless = endless();
+    let f = fixture_with(EngineOptions {
+        statements_max: endless.len() + 1,
+        statement_timeout_ms: 600_000,
+        planning_timeout_ms: 600_000,
+        ..tight()
+    });
+    let begin = |sql: &String| futures::executor::block_on(f.engine.query(sql)).unwrap();
+    let results: Vec<_> = endless.iter().map(begin).collect();
+    assert!(f.engine.options().threads < results.len());
+    assert_eq!(f.rows("SELECT 1"), [["1"]]);
+    assert_eq!(f.rows("SELECT count(*) FROM catalog.partitions WHERE metastore_name = 'west'"), [["30"]]);
+    drop(results);
+    eventually("the end of all work", || f.engine.statements_under_way() == 0);
+    assert_eq!(f.rows("SELECT 1"), [["1"]]);
+}
+
+#[test]
+fn a_dropped_engine_stops_its_statements() {
+    let f = fixture_with(EngineOptions { statement_timeout_ms: 600_000, ..tight() });
+    let result = futures::executor::block_on(f.engine.query(&endless()[0])).unwrap();
+    let engine = std::sync::Arc::downgrade(&f.engine);
+    drop(f);
+    assert!(engine.upgrade().is_none());
+    let fault = futures::executor::block_on(result.collect()).unwrap_err();
+    assert_eq!(fault.code, Code::SQL_CANCELLED);
+}
+
 #[test]
 fn a_statement_ends_by_its_timeout() {
     let f = fixture_with(EngineOptions { statement_timeout_ms: 300, result_rows_max: u64::MAX, ..tight() });

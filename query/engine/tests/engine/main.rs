@@ -4,6 +4,7 @@
 
 mod bounds;
 mod conflicts;
+mod errors;
 mod examples;
 mod fixture;
 mod hot;

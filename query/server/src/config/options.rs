@@ -53,6 +53,8 @@ section! {
         cache_bytes: u64 = EngineOptions::default().cache_bytes as u64, Within(0..=1 << 44);
         /// Time after which a statement ends with SQL_TIMEOUT, in ms.
         statement_timeout_ms: u64 = EngineOptions::default().statement_timeout_ms, Within(1..=DAY_MS);
+        /// Time that planning a statement may take of it, in ms.
+        planning_timeout_ms: u64 = EngineOptions::default().planning_timeout_ms, Within(1..=DAY_MS);
         /// Rows after which a result ends with SQL_TOO_MANY_ROWS.
         result_rows_max: u64 = EngineOptions::default().result_rows_max, Within(1..=1 << 40);
     }
