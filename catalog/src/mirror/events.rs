@@ -240,7 +240,7 @@ impl Follower {
             }
             Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING => Ok(()),
             Err(fault) => {
-                tracing::warn!(metastore = %self.session.metastore, %fault, "grants not read");
+                tracing::warn!(%fault, "grants not read");
                 self.are_privileges_due = true;
                 Ok(())
             }

@@ -261,7 +261,7 @@ impl Passes {
         self.under_way = None;
         let pause = self.pauses.next();
         self.not_before = after(&self.session, pause);
-        tracing::warn!(metastore = %self.session.metastore, %fault, pause_ms = pause.as_millis() as u64, "pass failed");
+        tracing::warn!(%fault, pause_ms = pause.as_millis() as u64, "pass failed");
         self.fault = Some(fault);
     }
 }
@@ -368,13 +368,13 @@ async fn step(
             Ok(Look::More) => true,
             Ok(Look::Gap) => {
                 let head = session.source.head_event_id().await?;
-                tracing::warn!(metastore = %session.metastore, head, "events lost, reading everything again");
+                tracing::warn!(head, "events lost, reading everything again");
                 **follower = Follower::new(session.clone(), head, true);
                 passes.repair(head);
                 true
             }
             Err(fault) if session.options.follow_events.is_none() && is_log_closed(&fault) => {
-                tracing::warn!(metastore = %session.metastore, %fault, "no access to the log, polling");
+                tracing::warn!(%fault, "no access to the log, polling");
                 session.status(|status| status.mode = FollowMode::Polling);
                 drop(passes.under_way.take());
                 begin_polling(session).await?;
@@ -452,7 +452,7 @@ fn show_following(session: &Session, passes: &Passes, is_repairing: bool) {
 }
 
 fn show_failed(session: &Session, fault: Fault, pause: Duration) {
-    tracing::warn!(metastore = %session.metastore, %fault, pause_ms = pause.as_millis() as u64, "mirror failed");
+    tracing::warn!(%fault, pause_ms = pause.as_millis() as u64, "mirror failed");
     let next_run_at = after(session, pause);
     show_error(session, fault);
     session.status(|status| status.next_run_at = Some(next_run_at));

@@ -131,7 +131,7 @@ impl Mirror {
             () = follow::forever(&session) => {}
         }
         if let Err(fault) = runs::interrupt(&session).await {
-            tracing::warn!(metastore = %self.metastore, %fault, "run not marked as interrupted");
+            tracing::warn!(%fault, "run not marked as interrupted");
         }
     }
 }

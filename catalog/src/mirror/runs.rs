@@ -78,7 +78,7 @@ pub(super) async fn run(session: &Arc<Session>, kind: &'static str, head: Option
         session.recall();
     }
     tracing::info!(
-        metastore = %session.metastore, kind, read = report.objects_read, changed = report.objects_changed,
+        kind, read = report.objects_read, changed = report.objects_changed,
         failed = report.objects_failed, is_complete = fault.is_none(), "pass ended"
     );
     Outcome { report, fault }

@@ -115,8 +115,8 @@ impl Followers {
         let progress = Arc::clone(&mirror.progress);
         let (stop, stopped) = watch::channel(false);
         let show = show_endpoints(Arc::clone(&self.catalog), id, source, stopped.clone());
-        // The mirror knows its metastore by number; people know it by name.
-        let span = tracing::error_span!("follow", name = %metastore.options.name);
+        // People know a metastore by name; the mirror says nothing of its own about which one it is.
+        let span = tracing::error_span!("follow", metastore = %metastore.options.name);
         let tasks = [tokio::spawn(run(mirror, stopped).instrument(span)), tokio::spawn(show)];
         Follower { id, progress, config: metastore.clone(), stop, tasks }
     }
@@ -150,7 +150,7 @@ async fn run(mirror: Mirror, stopped: watch::Receiver<bool>) {
             return;
         }
         let fault = Fault::internal("mirror", "it panicked; it begins again in a minute");
-        tracing::error!(metastore = %mirror.metastore, %fault, "mirror failed");
+        tracing::error!(%fault, "mirror failed");
         let now = mirror.catalog.clock().now_micros();
         mirror.catalog.update_status(mirror.metastore, |status| {
             status.state = FollowState::Error;

@@ -18,6 +18,14 @@ const BAD: &[(&str, &str)] = &[
     ),
     ("[sqll]\n", "etc/skep.toml line 1, sqll: unknown key; did you mean sql?"),
     ("[log]\nq = 1\n", "etc/skep.toml line 2, log.q: unknown key; known ones here are level, format"),
+    (
+        "statement_timeout_ms = 1\n",
+        "etc/skep.toml line 1, statement_timeout_ms: unknown key here; it belongs in [sql]",
+    ),
+    (
+        "[log]\ncache_bytes = 1\n",
+        "etc/skep.toml line 2, log.cache_bytes: unknown key here; it belongs in [store] or [sql]",
+    ),
     ("data_dir = 5\n", "etc/skep.toml line 1, data_dir: must be a path in quotes, not a TOML integer"),
     (
         "\n[sql]\nstatement_timeout_ms = \"60s\"\n",

@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use skep_catalog::fault::Fault;
 use skep_catalog::mirror::{Mirror, PassReport, Progress};
 use skep_hms::HmsSource;
+use tracing::Instrument;
 
 use super::runtime;
 use crate::config::Config;
@@ -38,7 +39,8 @@ pub fn run(config: &Config) -> Result<Exit, Fault> {
             let catalog = Arc::clone(&catalog);
             async move {
                 let started = Instant::now();
-                let outcome = sync_one(&mirror, &line).await;
+                let span = tracing::error_span!("sync", metastore = %metastore.options.name);
+                let outcome = sync_one(&mirror, &line).instrument(span).await;
                 catalog.set_endpoints(id, source.client().endpoints());
                 line.end();
                 let (text, is_whole) = told(&metastore.options.name, outcome, started.elapsed());

@@ -8,7 +8,7 @@ use skep_catalog::store::StoreOptions;
 use skep_hms::ClientOptions;
 use skep_query::EngineOptions;
 
-use super::section::section;
+use super::section::{OptionSpec, Section, section};
 use super::value::Rule::{Any, OneOf, Optional, Required, Within};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -107,4 +107,19 @@ section! {
         /// Name that the metastore's certificate must have; without it the host of the URI.
         server_name: Option<String> = None, Optional("\"hms.example\"");
     }
+}
+
+/// Where options of this key belong, as written in the file; `None` when there are none.
+pub fn home_of(key: &str) -> Option<String> {
+    let has = |options: Vec<OptionSpec>| options.iter().any(|option| option.key == key);
+    let homes = [
+        ("the lines above the first section", has(RootOptions::options())),
+        ("[log]", has(LogOptions::options())),
+        ("[store]", has(StoreSection::options())),
+        ("[sql]", has(SqlSection::options())),
+        ("[[metastore]]", has(MetastoreOptions::options())),
+        ("[metastore.tls]", has(TlsSection::options())),
+    ];
+    let homes: Vec<&str> = homes.into_iter().filter_map(|(home, has)| has.then_some(home)).collect();
+    (!homes.is_empty()).then(|| homes.join(" or "))
 }

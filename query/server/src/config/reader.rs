@@ -6,6 +6,7 @@ use skep_catalog::fault::{Code, Fault};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::options;
 use super::section::{Section, dotted};
 use super::value::{Rule, Value};
 
@@ -66,9 +67,10 @@ impl<'t, 'i> TableReader<'t, 'i> {
         let Some(key) = unknown else { return Ok(()) };
         let name = key.get_ref().as_ref();
         let full = dotted(S::PATH, name);
-        let help = match nearest(name, &known) {
-            Some(near) => format!("unknown key; did you mean {near}?"),
-            None => format!("unknown key; known ones here are {}", known.join(", ")),
+        let help = match (options::home_of(name), nearest(name, &known)) {
+            (Some(home), _) => format!("unknown key here; it belongs in {home}"),
+            (None, Some(near)) => format!("unknown key; did you mean {near}?"),
+            (None, None) => format!("unknown key; known ones here are {}", known.join(", ")),
         };
         Err(self.source.invalid(key.span().start, &full, help))
     }

@@ -14,6 +14,11 @@ pub const TIMES_FOR_PEOPLE: FormatOptions<'static> =
 /// Times as programs read them (RFC 3339).
 pub const TIMES_FOR_PROGRAMS: FormatOptions<'static> = FormatOptions::new();
 
+/// A text as people can be shown it: a terminal obeys control characters, so that they become spaces.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// The texts of a batch, column by column; `None` is NULL.
 pub fn texts(
     batch: &RecordBatch,

@@ -5,7 +5,7 @@ use std::io::Write;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::cells::{TIMES_FOR_PEOPLE, texts};
+use super::cells::{TIMES_FOR_PEOPLE, one_line, texts};
 use super::{PrintError, ResultWriter};
 
 pub struct MarkdownWriter;
@@ -42,5 +42,5 @@ impl ResultWriter for MarkdownWriter {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
+    one_line(text).replace('\\', "\\\\").replace('|', "\\|")
 }

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use comfy_table::{Cell, CellAlignment, Row, Table};
 
-use super::cells::{TIMES_FOR_PEOPLE, texts};
+use super::cells::{TIMES_FOR_PEOPLE, one_line, texts};
 use super::{PrintError, ResultWriter, grouped};
 
 /// A column is not cut below this many characters, nor below its name.
@@ -46,7 +46,7 @@ pub struct TableWriter {
 
 impl TableWriter {
     pub fn new(schema: &SchemaRef, style: TableStyle) -> Self {
-        let names = schema.fields().iter().map(|field| field.name().clone()).collect();
+        let names = schema.fields().iter().map(|field| one_line(field.name())).collect();
         let is_numeric = schema.fields().iter().map(|field| field.data_type().is_numeric()).collect();
         Self {
             style,
@@ -77,7 +77,7 @@ impl TableWriter {
     }
 
     fn cut(&mut self, text: &str, limit: usize) -> String {
-        let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let line = one_line(text);
         if line.chars().count() <= limit {
             return line;
         }

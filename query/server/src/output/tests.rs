@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{
     Int64Array, ListBuilder, MapBuilder, StringArray, StringBuilder, TimestampMicrosecondArray,
 };
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 
 use super::*;
 
@@ -94,4 +94,22 @@ fn table_fits_the_terminal_or_turns_rows_into_lines() {
     assert!(left_out.is_some_and(|text| text.contains("cut")), "{text}");
     let (text, _, _) = print(Format::Table, style(30), &[batch()]);
     assert!(text.starts_with("── row 1 ──\nname │ a,b \"c\"\n"), "{text}");
+}
+
+#[test]
+fn people_are_shown_no_control_characters_in_values_or_headings() {
+    let schema = Arc::new(Schema::new(vec![Field::new("a\u{1b}[31m\nb", DataType::Utf8, true)]));
+    let column: arrow::array::ArrayRef = Arc::new(StringArray::from(vec!["x\u{1b}]0;title\u{7}\ty"]));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap();
+    for style in [TableStyle::PLAIN, TableStyle { is_expanded: true, ..TableStyle::PLAIN }] {
+        for format in [Format::Table, Format::Markdown] {
+            let mut out = Vec::new();
+            let mut printer = Printer::new(format, style, &schema, &mut out).unwrap();
+            printer.batch(&batch).unwrap();
+            printer.end().unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+            assert!(text.contains("x ]0;title  y") && text.contains("a [31m b"), "{text}");
+        }
+    }
 }

@@ -273,7 +273,8 @@ impl Shell {
         if !std::io::stdout().is_terminal() {
             return TableStyle { is_expanded, ..TableStyle::PLAIN };
         }
-        let width = comfy_table::Table::new().width().map(usize::from);
+        // A terminal that does not know its width says 0.
+        let width = comfy_table::Table::new().width().map(usize::from).filter(|width| *width != 0);
         TableStyle { rows_max: TERMINAL_ROWS_MAX, width, is_expanded }
     }
 
