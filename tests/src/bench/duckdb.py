@@ -8,6 +8,8 @@ import duckdb
 
 given = json.load(sys.stdin)
 connection = duckdb.connect()
+# It is printed on standard output.
+connection.execute("SET enable_progress_bar = false")
 connection.execute(f"SET threads = {given['threads']}")
 begin = time.perf_counter()
 connection.execute("CREATE TABLE partitions AS " + given["rows"])
