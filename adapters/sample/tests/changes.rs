@@ -10,7 +10,7 @@ use base64::Engine;
 use serde_json::Value;
 use skep_catalog::model::{Column, DatabaseName, Partition, StorageDescriptor, Table};
 use skep_hms::objects::{encode_partition, encode_table};
-use skep_hms::thrift::{Reader, Writer, from_tjson};
+use skep_hms::thrift::{Reader, Writer};
 use skep_sample::{Churn, Content, Generation, SampleServer, SampleSpec, ServerOptions};
 use wire::{Answer, Connection, field, i64_field, serve, text_field};
 
@@ -77,7 +77,8 @@ fn head(c: &mut Connection) -> i64 {
 }
 
 fn name_in(json: &Value) -> String {
-    text_field(&from_tjson(json.as_str().unwrap()).unwrap(), 1).unwrap()
+    let object: Value = serde_json::from_str(json.as_str().unwrap()).unwrap();
+    object["1"]["str"].as_str().unwrap().to_owned()
 }
 
 #[test]

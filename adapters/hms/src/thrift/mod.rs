@@ -15,7 +15,7 @@ mod writer;
 pub use exception::{ApplicationException, ExceptionKind};
 pub use message::{Message, MessageDecoder, MessageType, Protocol, Transport, Wire, encode_message};
 pub use reader::Reader;
-pub use tjson::{from_tjson, to_tjson};
+pub use tjson::to_tjson;
 pub use writer::Writer;
 
 /// The type of a Thrift value, with its number in the binary protocol.

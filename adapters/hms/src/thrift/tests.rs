@@ -158,7 +158,7 @@ proptest! {
     }
 
     #[test]
-    fn thrift_json_keeps_every_value(name in ".{0,20}", number: i64, double: i16, flag: bool) {
+    fn thrift_json_says_every_value_and_its_type(name in ".{0,20}", number: i64, double: i16, flag: bool) {
         let mut writer = Writer::new();
         writer.field_string(1, &name);
         writer.field_struct(2, |w| { w.field_i64(1, number); w.field_bool(2, flag); });
@@ -166,8 +166,14 @@ proptest! {
         writer.field_string_map(4, &[("a", "1"), ("b", "")]);
         writer.field_strings(5, &["x", "y"]);
         let body = writer.finish_struct();
-        let text = to_tjson(&body).unwrap();
-        prop_assert_eq!(from_tjson(&text).unwrap(), body);
+        let json: serde_json::Value = serde_json::from_str(&to_tjson(&body).unwrap()).unwrap();
+        prop_assert_eq!(json, serde_json::json!({
+            "1": {"str": name},
+            "2": {"rec": {"1": {"i64": number}, "2": {"tf": u8::from(flag)}}},
+            "3": {"dbl": f64::from(double) / 4.0},
+            "4": {"map": ["str", "str", 2, {"a": "1", "b": ""}]},
+            "5": {"lst": ["str", 2, "x", "y"]},
+        }));
     }
 
     #[test]
