@@ -159,7 +159,7 @@ pub struct EventPage {
 /// may ask for much at once and need not pace itself.
 ///
 /// Errors: `METASTORE_*` faults. An optional method that the server lacks is
-/// `METASTORE_METHOD_MISSING`, never an empty answer.
+/// `METASTORE_METHOD_MISSING`, never an empty answer (but see [`Source::table_details`]).
 /// Cancel safety: dropping a call drops its connection, nothing else.
 #[async_trait]
 pub trait Source: Send + Sync {
@@ -188,9 +188,14 @@ pub trait Source: Send + Sync {
         keys: &[String],
         names: &[String],
     ) -> Result<Batch<Partition>, Fault>;
-    /// All functions of a database.
-    async fn functions(&self, database: &DatabaseName) -> Result<Vec<Item<Function>>, Fault>;
+    /// All functions of a database, in order of name; those that fail by themselves are named.
+    async fn functions(&self, database: &DatabaseName) -> Result<Batch<Function>, Fault>;
     /// Constraints and column statistics of a table. `columns` are the table's column names.
+    ///
+    /// A kind whose method the server lacks is left out, so what was mirrored of it goes: "not known"
+    /// and "none" are told apart by [`SourceFacts::missing_methods`] alone. Where servers of different
+    /// releases share an address, such a kind goes and comes back with the server that answers, until
+    /// all are of one release.
     async fn table_details(&self, table: &TableName, columns: &[String]) -> Result<TableDetails, Fault>;
     /// All grants of the metastore.
     async fn privileges(&self) -> Result<Vec<Item<Privilege>>, Fault>;

@@ -44,7 +44,9 @@ async fn print_all(source: &dyn Source) -> Result<(), Fault> {
             let database = source.database(&name).await?;
             println!("database {name}: {:?}", database.map(|item| item.value));
             *counts.entry("databases").or_default() += 1;
-            for function in source.functions(&name).await? {
+            let batch = source.functions(&name).await?;
+            println!("  functions failed: {:?}", batch.failed);
+            for (_, function) in batch.items {
                 println!("  function {:?}", function.value);
                 *counts.entry("functions").or_default() += 1;
             }

@@ -43,7 +43,7 @@ async fn adapter_reads_every_object_of_every_generation() {
         for database in &names {
             let read = source.database(database).await.unwrap().unwrap();
             assert_eq!(read.value.name, database.database);
-            functions += source.functions(database).await.unwrap().len();
+            functions += source.functions(database).await.unwrap().items.len();
             let wanted = source.table_names(database).await.unwrap();
             let batch = source.tables(database, &wanted).await.unwrap();
             assert!(batch.failed.is_empty(), "{:?}", batch.failed);

@@ -492,8 +492,13 @@ impl Pass {
     async fn functions(&self, database: &DatabaseName, failed: &mut Vec<Failed>) -> Result<(), Fault> {
         let (result, ticket) = self.ask_counting(self.session.source.functions(database), false).await?;
         match result {
-            Ok(functions) => {
-                self.read_objects(functions.len());
+            Ok(batch) => {
+                self.read_objects(batch.items.len());
+                let (functions, broken) = self.session.functions_to_keep(database, batch).await?;
+                for (_, fault) in &broken {
+                    self.fail(&format!("function of database {database}"), fault);
+                }
+                failed.extend(broken);
                 self.send(ticket, vec![Change::SetFunctions(database.clone(), functions)]).await
             }
             Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING => {

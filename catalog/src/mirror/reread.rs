@@ -416,10 +416,12 @@ impl Work {
             (name, result)
         });
         while let Some((name, result)) = reads.try_next().await? {
-            let result: Result<Vec<Item<Function>>, Fault> = self.check(result)?;
+            let result: Result<Batch<Function>, Fault> = self.check(result)?;
             match result {
-                Ok(functions) => {
-                    self.changes.extend(self.settle_database(&name, Part::Functions, None));
+                Ok(batch) => {
+                    let (functions, failed) = self.session.functions_to_keep(&name, batch).await?;
+                    let changes = self.settle_database(&name, Part::Functions, failed);
+                    self.changes.extend(changes);
                     self.push(Change::SetFunctions(name, functions)).await?;
                 }
                 Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING => {
@@ -482,9 +484,14 @@ impl Work {
         }
     }
 
-    fn settle_database(&self, name: &DatabaseName, part: Part, fault: Option<Fault>) -> Vec<Change> {
+    fn settle_database(
+        &self,
+        name: &DatabaseName,
+        part: Part,
+        faults: impl IntoIterator<Item = Fault>,
+    ) -> Vec<Change> {
         let now = self.session.now();
-        let failed = fault.map(|fault| (part.clone(), fault)).into_iter().collect();
+        let failed = faults.into_iter().map(|fault| (part.clone(), fault)).collect();
         let is_read = move |other: &Part| *other == part;
         self.session.failures.lock().settle(of_database(name), Read::Only(&is_read), failed, now)
     }

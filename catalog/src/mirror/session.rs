@@ -17,8 +17,8 @@ use super::failures::Failures;
 use super::{Mirror, MirrorOptions, Progress};
 use crate::change::{Applied, Change, FollowStatus, MissingMethod, Origin, Stamp};
 use crate::fault::{Code, Fault};
-use crate::model::{DatabaseName, MetastoreId, TableName};
-use crate::ports::Source;
+use crate::model::{DatabaseName, Function, Item, MetastoreId, TableName};
+use crate::ports::{Batch, Source};
 use crate::snapshot::{MetastoreView, Snapshot, TableView};
 use crate::store::Catalog;
 
@@ -185,6 +185,30 @@ impl Session {
         self.view().ok_or_else(|| {
             Fault::new(Code::METASTORE_UNKNOWN, "mirror", "the metastore was removed from the catalog")
         })
+    }
+
+    /// What to keep after functions of a database were read: those that failed stay as they are
+    /// mirrored.
+    pub async fn functions_to_keep(
+        &self,
+        name: &DatabaseName,
+        batch: Batch<Function>,
+    ) -> Result<(Vec<Item<Function>>, Vec<Fault>), Fault> {
+        let mut functions: Vec<_> = batch.items.into_iter().map(|(_, item)| item).collect();
+        if !batch.failed.is_empty() {
+            let (view, name) = (self.current()?, name.clone());
+            let mirrored = blocking(move || match view.metastore.database(&name.catalog, &name.database) {
+                Some(database) => view.snapshot.load_functions(database),
+                None => Ok(Vec::new()),
+            })
+            .await??;
+            let has_failed =
+                |item: &Item<Function>| batch.failed.iter().any(|(name, _)| *name == item.value.name);
+            functions.extend(mirrored.into_iter().filter(has_failed));
+        }
+        let failed =
+            |(name, fault): (String, Fault)| Fault { what: format!("{} {name}", fault.what), ..fault };
+        Ok((functions, batch.failed.into_iter().map(failed).collect()))
     }
 
     /// Remembers that the server lacks `method`; the change to apply when that is news.

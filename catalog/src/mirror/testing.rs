@@ -616,11 +616,19 @@ impl Source for World {
         Ok(batch)
     }
 
-    async fn functions(&self, database: &DatabaseName) -> Result<Vec<Item<Function>>, Fault> {
+    async fn functions(&self, database: &DatabaseName) -> Result<Batch<Function>, Fault> {
         self.call("functions", &database.database).await?;
         let state = self.state.lock();
         let functions = state.databases.get(database).map(|database| database.functions.clone());
-        Ok(functions.unwrap_or_default().values().map(|function| self.wire.item(function)).collect())
+        let mut batch = Batch::default();
+        for function in functions.unwrap_or_default().values() {
+            let name = function.name.clone();
+            match state.fault(&format!("function {database}/{name}")) {
+                Err(fault) => batch.failed.push((name, fault)),
+                Ok(()) => batch.items.push((name, self.wire.item(function))),
+            }
+        }
+        Ok(batch)
     }
 
     async fn table_details(&self, table: &TableName, _columns: &[String]) -> Result<TableDetails, Fault> {

@@ -228,6 +228,24 @@ async fn an_object_that_fails_is_a_row_and_heals() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_fails_stays_as_it_was_and_hides_no_other() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    scene.world.change(|state| {
+        state.faults.insert("function d0/f".into(), boom());
+        state.create_function(&db("d0"), "g");
+    });
+    let report = scene.sync().await;
+    assert_eq!(report.objects_failed, 1);
+    assert_eq!(scene.errors(), [("d0".to_string(), String::new(), String::new())]);
+    scene.assert_mirrored();
+
+    scene.world.change(|state| state.faults.clear());
+    scene.sync().await;
+    assert_eq!(scene.errors(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_methods_are_rows_and_not_failures() {
     let scene = Scene::filled();
     scene.world.change(|state| {

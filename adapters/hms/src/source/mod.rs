@@ -250,12 +250,12 @@ impl Source for HmsSource {
         read_in_bulk(&mut PartitionsOf::new(self, table, keys, names), names).await
     }
 
-    async fn functions(&self, database: &DatabaseName) -> Result<Vec<Item<Function>>, Fault> {
+    async fn functions(&self, database: &DatabaseName) -> Result<Batch<Function>, Fault> {
         let dialect = self.dialect().await?;
         let arguments = dialect.of_database_and(database, "*");
         let mut names = self.ask("get_functions", &arguments, NEVER_NOT_FOUND, read_texts).await?;
         names.sort_unstable();
-        let mut functions = Vec::new();
+        let mut batch = Batch::default();
         for name in names {
             let arguments = dialect.of_database_and(database, &name);
             let asked = self
@@ -263,9 +263,15 @@ impl Source for HmsSource {
                     read_struct(body, reader, kind, read_function)
                 })
                 .await;
-            functions.extend(none_if_not_found(asked.map(Some))?);
+            match asked {
+                Ok(item) => batch.items.push((name, item)),
+                // Dropped in the meantime.
+                Err(failure) if failure.fault.code == Code::METASTORE_NOT_FOUND => {}
+                Err(failure) if failure.is_of_object => batch.failed.push((name, failure.fault)),
+                Err(failure) => return Err(failure.fault),
+            }
         }
-        Ok(functions)
+        Ok(batch)
     }
 
     async fn table_details(&self, table: &TableName, columns: &[String]) -> Result<TableDetails, Fault> {

@@ -258,6 +258,28 @@ async fn missing_constraint_methods_are_named_and_asked_once() {
     assert_eq!(fault.code, Code::METASTORE_METHOD_MISSING);
 }
 
+#[tokio::test]
+async fn one_function_that_fails_does_not_hide_the_others() {
+    let script: Script = Arc::new(|method, body| match method {
+        "get_functions" => result(|w| w.field_strings(0, &["good", "broken", "gone", "bare"])),
+        "get_function" => {
+            let text = String::from_utf8_lossy(body).into_owned();
+            match () {
+                () if text.contains("gone") => declared(2),
+                () if text.contains("broken") => declared(1),
+                () if text.contains("bare") => result(|w| w.field_struct(0, |_| {})),
+                () => result(|w| w.field_struct(0, |w| w.field_string(1, "good"))),
+            }
+        }
+        _ => None,
+    });
+    let (source, _) = serve(script).await;
+    let batch = source.functions(&database()).await.unwrap();
+    assert_eq!(batch.items.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["good"]);
+    let failed: Vec<_> = batch.failed.iter().map(|(name, fault)| (name.as_str(), fault.code)).collect();
+    assert_eq!(failed, [("bare", Code::METASTORE_MALFORMED), ("broken", Code::METASTORE_ERROR)]);
+}
+
 /// The names that a bulk read of tables asks for.
 fn asked(body: &Bytes) -> Vec<String> {
     let mut reader = Reader::new(body);
