@@ -16,8 +16,10 @@ use skep_catalog::ports::EventSubject;
 
 use crate::thrift::{Flaw, Kind, Reader, Result, ThriftError};
 
-/// Bytes of one message after inflation: an ADD_PARTITION of 100,000 partitions stays below.
-const MESSAGE_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of one message after inflation: an ADD_PARTITION of 10,000 partitions of 3 KB each stays
+/// below. A larger one is not lost: its subject is the widest that its row names. Messages of a
+/// page are unpacked one after the other, so this is also what a metastore has in memory at once.
+const MESSAGE_BYTES_MAX: u64 = 32 << 20;
 
 /// A `NotificationEvent` struct as it came.
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,6 +6,7 @@
 //! offset, never a panic.
 
 pub mod client;
+pub mod dates;
 pub mod events;
 pub mod objects;
 mod source;

@@ -1,8 +1,8 @@
 //! A stream of changes for tests and benchmarks: the same for the same seed and the same data.
 
 use skep_catalog::model::{Column, Partition, StorageDescriptor, Table, TableName};
+use skep_hms::dates::write_date;
 
-use crate::dates;
 use crate::metastore::Metastore;
 use crate::random::Random;
 
@@ -77,7 +77,7 @@ impl Churn {
             .map(|_| {
                 self.next_name += 1;
                 let mut day = String::new();
-                dates::format_into(&mut day, 40_000 + (self.next_name / 24) as i64);
+                write_date(&mut day, 40_000 + (self.next_name / 24) as i64);
                 let values: Vec<_> = [day, format!("{:02}", self.next_name % 24)]
                     .into_iter()
                     .chain((2..keys).map(|key| format!("v{key}")))
@@ -170,7 +170,8 @@ fn storage(location: &str) -> StorageDescriptor {
         comment: None,
     };
     StorageDescriptor {
-        columns: vec![column("id", "bigint"), column("phone", "string"), column("amount", "decimal(18,2)")],
+        columns: [column("id", "bigint"), column("phone", "string"), column("amount", "decimal(18,2)")]
+            .into(),
         location: Some(location.to_owned()),
         ..Default::default()
     }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use skep_catalog::model::partition_name;
+use skep_hms::dates::write_date;
 use skep_hms::thrift::{Kind, Reader, Writer};
 
 use crate::dates;
@@ -194,7 +195,7 @@ impl Made {
     fn values(&self, number: u32) -> (String, Option<String>) {
         let per_day = self.scheme.per_day();
         let mut day = String::with_capacity(10);
-        dates::format_into(&mut day, self.first_day + i64::from(number / per_day));
+        write_date(&mut day, self.first_day + i64::from(number / per_day));
         let rest = number % per_day;
         let second = match self.scheme {
             Scheme::Daily => None,

@@ -20,96 +20,52 @@ fn empty(kind: ConstraintKind) -> ConstraintColumn {
     }
 }
 
+/// Field ids of a kind's struct.
+struct Ids {
+    column_name: i16,
+    key_sequence: Option<i16>,
+    expression: Option<i16>,
+    name: i16,
+    /// Enabled, validated and rely follow each other.
+    switches: i16,
+}
+
+impl Ids {
+    const fn of(kind: ConstraintKind) -> Self {
+        let (column_name, key_sequence, expression, name, switches) = match kind {
+            ConstraintKind::PrimaryKey => (3, Some(4), None, 5, 6),
+            ConstraintKind::ForeignKey => (6, Some(7), None, 10, 12),
+            ConstraintKind::Unique => (4, Some(5), None, 6, 7),
+            ConstraintKind::NotNull => (4, None, None, 5, 6),
+            ConstraintKind::Default | ConstraintKind::Check => (4, None, Some(5), 6, 7),
+        };
+        Self { column_name, key_sequence, expression, name, switches }
+    }
+}
+
 /// Reads an `SQLPrimaryKey`, `SQLForeignKey`, ... struct, by kind.
 pub fn read_constraint(kind: ConstraintKind, reader: &mut Reader<'_>) -> Result<ConstraintColumn> {
+    let ids = Ids::of(kind);
     let mut column = empty(kind);
-    match kind {
-        ConstraintKind::PrimaryKey => read_primary(reader, &mut column)?,
-        ConstraintKind::ForeignKey => read_foreign(reader, &mut column)?,
-        ConstraintKind::Unique => read_unique(reader, &mut column)?,
-        ConstraintKind::NotNull => read_not_null(reader, &mut column)?,
-        ConstraintKind::Default | ConstraintKind::Check => read_expression(reader, &mut column)?,
-    }
-    Ok(column)
-}
-
-fn read_primary(reader: &mut Reader<'_>, column: &mut ConstraintColumn) -> Result<()> {
-    while let Some((kind, id)) = reader.field()? {
-        match id {
-            3 => column.column_name = text_option(reader, kind)?,
-            4 => column.key_sequence = i32(reader, kind)?,
-            5 => column.name = text(reader, kind)?,
-            6 => column.is_enabled = flag(reader, kind)?,
-            7 => column.is_validated = flag(reader, kind)?,
-            8 => column.is_rely = flag(reader, kind)?,
-            _ => reader.skip(kind)?,
-        }
-    }
-    Ok(())
-}
-
-fn read_foreign(reader: &mut Reader<'_>, column: &mut ConstraintColumn) -> Result<()> {
     let (mut database, mut table, mut referenced) = (String::new(), String::new(), String::new());
+    let is_foreign = kind == ConstraintKind::ForeignKey;
     while let Some((kind, id)) = reader.field()? {
         match id {
-            1 => database = text(reader, kind)?,
-            2 => table = text(reader, kind)?,
-            3 => referenced = text(reader, kind)?,
-            6 => column.column_name = text_option(reader, kind)?,
-            7 => column.key_sequence = i32(reader, kind)?,
-            10 => column.name = text(reader, kind)?,
-            12 => column.is_enabled = flag(reader, kind)?,
-            13 => column.is_validated = flag(reader, kind)?,
-            14 => column.is_rely = flag(reader, kind)?,
+            1 if is_foreign => database = text(reader, kind)?,
+            2 if is_foreign => table = text(reader, kind)?,
+            3 if is_foreign => referenced = text(reader, kind)?,
+            _ if id == ids.column_name => column.column_name = text_option(reader, kind)?,
+            _ if Some(id) == ids.key_sequence => column.key_sequence = i32(reader, kind)?,
+            _ if Some(id) == ids.expression => column.expression = text_option(reader, kind)?,
+            _ if id == ids.name => column.name = text(reader, kind)?,
+            _ if id == ids.switches => column.is_enabled = flag(reader, kind)?,
+            _ if id == ids.switches + 1 => column.is_validated = flag(reader, kind)?,
+            _ if id == ids.switches + 2 => column.is_rely = flag(reader, kind)?,
             _ => reader.skip(kind)?,
         }
     }
-    column.referenced = Some((DatabaseTable { database, table }, referenced));
-    Ok(())
-}
-
-fn read_unique(reader: &mut Reader<'_>, column: &mut ConstraintColumn) -> Result<()> {
-    while let Some((kind, id)) = reader.field()? {
-        match id {
-            4 => column.column_name = text_option(reader, kind)?,
-            5 => column.key_sequence = i32(reader, kind)?,
-            6 => column.name = text(reader, kind)?,
-            7 => column.is_enabled = flag(reader, kind)?,
-            8 => column.is_validated = flag(reader, kind)?,
-            9 => column.is_rely = flag(reader, kind)?,
-            _ => reader.skip(kind)?,
-        }
-    }
-    Ok(())
-}
-
-fn read_not_null(reader: &mut Reader<'_>, column: &mut ConstraintColumn) -> Result<()> {
-    while let Some((kind, id)) = reader.field()? {
-        match id {
-            4 => column.column_name = text_option(reader, kind)?,
-            5 => column.name = text(reader, kind)?,
-            6 => column.is_enabled = flag(reader, kind)?,
-            7 => column.is_validated = flag(reader, kind)?,
-            8 => column.is_rely = flag(reader, kind)?,
-            _ => reader.skip(kind)?,
-        }
-    }
-    Ok(())
-}
-
-fn read_expression(reader: &mut Reader<'_>, column: &mut ConstraintColumn) -> Result<()> {
-    while let Some((kind, id)) = reader.field()? {
-        match id {
-            4 => column.column_name = text_option(reader, kind)?,
-            5 => column.expression = text_option(reader, kind)?,
-            6 => column.name = text(reader, kind)?,
-            7 => column.is_enabled = flag(reader, kind)?,
-            8 => column.is_validated = flag(reader, kind)?,
-            9 => column.is_rely = flag(reader, kind)?,
-            _ => reader.skip(kind)?,
-        }
-    }
-    Ok(())
+    column.referenced = is_foreign.then_some((DatabaseTable { database, table }, referenced));
+    Ok(column)
 }
 
 /// The constraint struct of `column.kind`, of `database.table`. `catalog` as in

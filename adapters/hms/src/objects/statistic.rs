@@ -4,6 +4,7 @@ use bytes::Bytes;
 use skep_catalog::model::ColumnStatistic;
 
 use super::fields::{i64, text};
+use crate::dates::{date_text, days_of};
 use crate::thrift::{Kind, Reader, Result, Writer};
 
 /// The arms of the `ColumnStatisticsData` union, by field id.
@@ -138,39 +139,16 @@ fn decimal_parts(text: &str) -> (Vec<u8>, i16) {
     (bytes[start..].to_vec(), scale as i16)
 }
 
-/// Days since 1970 as `YYYY-MM-DD` in the proleptic Gregorian calendar.
-pub(super) fn date_text(days: i64) -> String {
-    // Beyond some 5 million years there is only damage.
-    if !(-2_000_000_000..=2_000_000_000).contains(&days) {
-        return format!("day {days}");
-    }
-    // The calendar in eras of 400 years, years beginning in March so that leap days come last.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
 pub(super) fn timestamp_text(seconds: i64) -> String {
     let (day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     format!("{} {:02}:{:02}:{:02}", date_text(day), second / 3_600, second / 60 % 60, second % 60)
 }
 
-/// `YYYY-MM-DD` back into days since 1970.
+/// `YYYY-MM-DD` back into days since 1970; what is no number is a 1.
 fn date_days(text: &str) -> i64 {
     let mut parts = text.splitn(3, '-').map(|part| part.parse::<i32>().map_or(1, i64::from));
     let mut next = || parts.next().unwrap_or(1);
-    let (year, month, day) = (next(), next(), next());
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    days_of(next(), next(), next())
 }
 
 fn timestamp_seconds(text: &str) -> i64 {

@@ -15,11 +15,8 @@ impl HmsSource {
         *self.has_catalogs.lock() = None;
         let has_catalogs = self.dialect().await?.has_catalogs;
         let hive_version = self.version(has_catalogs).await?;
+        let head_event_id = self.head_of_log().await?;
         self.try_optional_methods().await?;
-        let head_event_id = match self.lacks("get_current_notificationEventId") {
-            true => None,
-            false => self.head_of_log().await?,
-        };
         // A method whose sister does the same is not missed.
         let optional = |method: &&&str| OPTIONAL.contains(method);
         let missing_methods =
@@ -50,7 +47,8 @@ impl HmsSource {
         })
     }
 
-    /// Asks each optional method once about nothing in particular.
+    /// Asks each optional method once about nothing in particular, until one runs into its
+    /// deadline: the others are taken to be there, and show when they are needed.
     async fn try_optional_methods(&self) -> Result<(), Fault> {
         let dialect = self.dialect().await?;
         let database = DatabaseName::new(DEFAULT_CATALOG, "default");
@@ -68,19 +66,20 @@ impl HmsSource {
             };
             match self.ask(method, &arguments, NEVER_NOT_FOUND, |_, _, _| Ok(())).await {
                 // A server without the method says so at once: one that is busy with it has it.
-                Err(failure) if failure.fault.code == Code::METASTORE_SLOW => {}
+                Err(failure) if failure.fault.code == Code::METASTORE_SLOW => return Ok(()),
                 asked => is_there(asked).map(|_| ())?,
             }
         }
         Ok(())
     }
 
-    /// The newest event id. A server without a listener answers 0; so does one whose log is
+    /// The newest event id, `None` without a log. A server without a listener answers 0; so does one whose log is
     /// still empty, but then it holds no more than its default database.
     async fn head_of_log(&self) -> Result<Option<i64>, Fault> {
         let head = match self.read_head().await {
             Ok(head) => head,
-            // The log is there but not for us.
+            // It is not there, or it is but not for us.
+            Err(failure) if failure.fault.code == Code::METASTORE_METHOD_MISSING => return Ok(None),
             Err(failure) if failure.is_of_object => return Ok(None),
             Err(failure) => return Err(failure.fault),
         };
@@ -99,6 +98,8 @@ const NOBODY: &str = "skep_probe";
 
 /// Methods whose absence leaves something out of the mirror.
 const OPTIONAL: [&str; 11] = [
+    "get_current_notificationEventId",
+    "get_next_notification",
     "get_functions",
     "get_primary_keys",
     "get_foreign_keys",
@@ -108,6 +109,4 @@ const OPTIONAL: [&str; 11] = [
     "get_check_constraints",
     "get_table_statistics_req",
     "list_privileges",
-    "get_current_notificationEventId",
-    "get_next_notification",
 ];

@@ -394,6 +394,23 @@ async fn a_slow_optional_method_is_taken_to_be_there() {
     assert!(facts.missing_methods.iter().any(|method| method == "get_functions"));
 }
 
+#[tokio::test]
+async fn a_server_whose_optional_methods_hang_costs_one_deadline() {
+    let script: Script = Arc::new(|method, _| match method {
+        "get_current_notificationEventId" => result(|w| w.field_struct(0, |w| w.field_i64(1, 3))),
+        "get_catalogs" | "getVersion" => None,
+        _ => Some(Err(HANGS)),
+    });
+    let options = ClientOptions { request_timeout_ms: 200, ..ClientOptions::default() };
+    let (source, calls) = serve_to(options, script).await;
+    let facts = source.probe().await.unwrap();
+    assert_eq!((facts.head_event_id, facts.missing_methods.len()), (Some(3), 0));
+    let calls = calls.lock();
+    let answered = ["get_current_notificationEventId", "get_catalogs", "getVersion"];
+    let hung = calls.iter().filter(|(method, _)| !answered.contains(&method.as_str()));
+    assert_eq!(hung.map(|(_, count)| count).sum::<usize>(), 1, "{calls:?}");
+}
+
 /// After which id, and at most how many events a request asks for.
 fn page_asked(body: &Bytes) -> (i64, i64) {
     let mut reader = Reader::new(body);
