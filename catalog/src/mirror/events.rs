@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::plan::{Plan, partition_count, plan, taken_at_once};
 use super::reread::reread;
-use super::session::Session;
+use super::session::{Session, Task, spawn};
 use super::writer::found_rows;
 use crate::change::{Change, EventRow};
 use crate::fault::{Code, Fault};
@@ -47,6 +47,10 @@ pub(super) struct Follower {
     session: Arc<Session>,
     /// All events up to this one are applied.
     cursor: i64,
+    /// Events after the cursor, in order, read and not applied yet.
+    waiting: Vec<SourceEvent>,
+    /// Those after them, being read while others are applied.
+    ahead: Option<Task<Result<Option<Vec<SourceEvent>>, Fault>>>,
     /// While everything is read again, the mirror does not include what the lost events changed,
     /// so the position in the store stays where it was.
     is_held: bool,
@@ -66,6 +70,8 @@ impl Follower {
         Self {
             session,
             cursor,
+            waiting: Vec::new(),
+            ahead: None,
             is_held,
             is_read_again: false,
             empty_looks: 0,
@@ -101,6 +107,8 @@ impl Follower {
             self.session.suspects.lock().extend(suspects);
         }
         if look.is_err() {
+            self.waiting.clear();
+            self.ahead = None;
             self.session.recall();
         }
         look
@@ -117,8 +125,11 @@ impl Follower {
         if head == self.cursor {
             return self.caught_up(asked_at, suspects).await;
         }
-        let Some(mut events) = self.events(head).await? else { return Ok(Look::Gap) };
-        events.truncate(taken_at_once(&events, DETAILS_TABLES_MAX));
+        if !self.read(head).await? {
+            return Ok(Look::Gap);
+        }
+        let taken = taken_at_once(&self.waiting, DETAILS_TABLES_MAX).min(self.waiting.len());
+        let events: Vec<SourceEvent> = self.waiting.drain(..taken).collect();
         let Some(last) = events.last().map(|event| event.event_id) else {
             self.empty_looks += 1;
             self.session.suspects.lock().extend(suspects.iter().cloned());
@@ -126,6 +137,7 @@ impl Follower {
         };
         self.empty_looks = 0;
         self.show_lag(events.first());
+        self.read_ahead(last, head);
         self.apply(&events, last).await?;
         if last < head {
             return Ok(Look::More);
@@ -150,21 +162,27 @@ impl Follower {
         Ok(Look::Idle)
     }
 
-    /// What is new up to `head`, in order; `None` when some of it is lost.
-    async fn events(&self, head: i64) -> Result<Option<Vec<SourceEvent>>, Fault> {
-        let mut events = Vec::new();
-        let mut after = self.cursor;
-        while after < head && events.len() < LOOK_EVENTS_MAX {
-            let mut page = self.session.source.events(after, PAGE_EVENTS_MAX).await?;
-            if page.is_gap {
-                return Ok(None);
-            }
-            page.events.retain(|event| after < event.event_id);
-            let Some(last) = page.events.last() else { break };
-            after = last.event_id;
-            events.extend(page.events);
+    /// Reads what is new up to `head`, as far as there is room for it; whether nothing is lost.
+    async fn read(&mut self, head: i64) -> Result<bool, Fault> {
+        if let Some(ahead) = self.ahead.take() {
+            let Some(events) = ahead.await? else { return Ok(false) };
+            self.waiting.extend(events);
         }
-        Ok(Some(events))
+        let after = self.waiting.last().map_or(self.cursor, |event| event.event_id);
+        let room = LOOK_EVENTS_MAX.saturating_sub(self.waiting.len());
+        let Some(events) = events(&self.session, after, head, room).await? else { return Ok(false) };
+        self.waiting.extend(events);
+        Ok(true)
+    }
+
+    /// Begins to read what comes after `last` and what is waiting.
+    fn read_ahead(&mut self, last: i64, head: i64) {
+        let after = self.waiting.last().map_or(last, |event| event.event_id);
+        let room = LOOK_EVENTS_MAX.saturating_sub(self.waiting.len());
+        if after < head && room != 0 {
+            let session = self.session.clone();
+            self.ahead = Some(spawn(async move { events(&session, after, head, room).await }));
+        }
     }
 
     async fn apply(&mut self, events: &[SourceEvent], last: i64) -> Result<(), Fault> {
@@ -253,6 +271,28 @@ impl Follower {
         let age_ms = (self.session.now() / 1_000).saturating_sub(oldest.event_time.saturating_mul(1_000));
         self.session.status(|status| status.lag_ms = Some(age_ms.max(0)));
     }
+}
+
+/// Events after `after` and up to `head`, in order, whole pages until there are `room` or more;
+/// `None` when some are lost.
+async fn events(
+    session: &Session,
+    mut after: i64,
+    head: i64,
+    room: usize,
+) -> Result<Option<Vec<SourceEvent>>, Fault> {
+    let mut events = Vec::new();
+    while after < head && events.len() < room {
+        let mut page = session.source.events(after, PAGE_EVENTS_MAX).await?;
+        if page.is_gap {
+            return Ok(None);
+        }
+        page.events.retain(|event| after < event.event_id);
+        let Some(last) = page.events.last() else { break };
+        after = last.event_id;
+        events.extend(page.events);
+    }
+    Ok(Some(events))
 }
 
 fn changes_privileges(subject: &EventSubject) -> bool {

@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
@@ -33,8 +33,9 @@ const ALL_BUT_DETAILS: Read<'static> = Read::Only(&|part| !matches!(part, Part::
 
 /// Which tables of a listed database to read.
 pub(super) enum Scope {
-    /// All, but databases that this run has read completely before it was interrupted.
-    All { run_id: u64, done: BTreeSet<DatabaseName> },
+    /// All, but what this run has read before it was interrupted: these databases, and partitions
+    /// read since then (microseconds since 1970).
+    All { run_id: u64, done: BTreeSet<DatabaseName>, since: Option<i64> },
     /// Those that are not mirrored yet.
     New,
 }
@@ -51,6 +52,10 @@ pub(super) struct Pass {
     read: AtomicU64,
     failed: AtomicU64,
     failures_in_row: AtomicU32,
+    /// Partitions read since then are not read again.
+    known_since: AtomicI64,
+    /// Why the metastore is not to be asked again.
+    ended: OnceLock<Fault>,
     missing: Mutex<Vec<String>>,
     /// Databases that are known to exist and not read yet.
     left: Mutex<BTreeSet<DatabaseName>>,
@@ -82,6 +87,8 @@ impl Pass {
             read: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             failures_in_row: AtomicU32::new(0),
+            known_since: AtomicI64::new(i64::MAX),
+            ended: OnceLock::new(),
             missing: Mutex::default(),
             left: Mutex::default(),
             own_failed: Mutex::default(),
@@ -96,6 +103,9 @@ impl Pass {
         let databases = self.databases().await?;
         self.session.progress.databases.0.fetch_add(databases.len() as u64, Relaxed);
         self.left.lock().extend(databases.iter().cloned());
+        if let Scope::All { since: Some(since), .. } = &scope {
+            self.known_since.store(*since, Relaxed);
+        }
         let scope = Arc::new(scope);
         let read = stream::iter(databases)
             .map(|database| {
@@ -447,6 +457,9 @@ impl Pass {
         let drop = (!gone.is_empty()).then(|| Change::DropPartitions(table.clone(), gone));
         self.send(ticket, drop.into_iter().collect()).await?;
         self.session.progress.partitions.0.fetch_add(names.len() as u64, Relaxed);
+        let listed = names.len();
+        let names = not_read_since(&self.session, &table, names, self.known_since.load(Relaxed)).await?;
+        self.session.progress.partitions.1.fetch_add((listed - names.len()) as u64, Relaxed);
 
         let keys: Arc<[String]> = keys.into();
         let batch_max = self.session.options.partitions_batch_max.max(1);
@@ -495,10 +508,10 @@ impl Pass {
             Ok(batch) => {
                 self.read_objects(batch.items.len());
                 let (functions, broken) = self.session.functions_to_keep(database, batch).await?;
-                for (_, fault) in &broken {
-                    self.fail(&format!("function of database {database}"), fault);
+                for fault in broken {
+                    self.fail(&format!("function of database {database}"), &fault);
+                    failed.push((Part::Functions, fault));
                 }
-                failed.extend(broken);
                 self.send(ticket, vec![Change::SetFunctions(database.clone(), functions)]).await
             }
             Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING => {
@@ -555,20 +568,29 @@ impl Pass {
     ) -> Result<(Result<T, Fault>, Ticket), Fault> {
         let permit = self.calls.clone().acquire_owned().await.map_err(|_| writer_ended())?;
         let gate = if self.is_exclusive { None } else { Some(self.session.shared().await) };
+        if let Some(fault) = self.ended.get() {
+            return Err(fault.clone());
+        }
         let ticket = Ticket { read_at: self.session.now(), gate, _call: permit };
         let result = call.await;
         match &result {
             Ok(_) if counts => self.failures_in_row.store(0, Relaxed),
             Ok(_) => {}
-            Err(fault) if ends_the_run(fault) => return Err(fault.clone()),
+            Err(fault) if ends_the_run(fault) => return Err(self.end(fault)),
             Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING || !counts => {}
             Err(fault) => {
                 if FAILURES_IN_ROW_MAX <= self.failures_in_row.fetch_add(1, Relaxed) + 1 {
-                    return Err(fault.clone());
+                    return Err(self.end(fault));
                 }
             }
         }
         Ok((result, ticket))
+    }
+
+    /// Keeps units that wait for their turn from asking; the permit of the call that failed is
+    /// given back afterwards.
+    fn end(&self, fault: &Fault) -> Fault {
+        self.ended.get_or_init(|| fault.clone()).clone()
     }
 
     async fn send(&self, ticket: Ticket, changes: Vec<Change>) -> Result<(), Fault> {
@@ -665,6 +687,22 @@ pub(super) async fn vanished_partitions(
     }
 }
 
+/// Those of the partitions (sorted) that are not mirrored as read at `since` or later.
+async fn not_read_since(
+    session: &Session,
+    table: &TableName,
+    names: Arc<[String]>,
+    since: i64,
+) -> Result<Arc<[String]>, Fault> {
+    let view = session.current()?;
+    match view.table(table) {
+        Some(mirrored) if since != i64::MAX && mirrored.totals.partition_count != 0 => {
+            blocking(move || view.partitions_not_read_since(&mirrored, &names, since)).await?
+        }
+        _ => Ok(names),
+    }
+}
+
 /// Tables of a database that can have constraints or statistics, with their columns. Blocks.
 fn tables_with_columns(session: &Session, name: &DatabaseName) -> Result<Vec<(String, Vec<String>)>, Fault> {
     let view = session.current()?;
@@ -674,6 +712,6 @@ fn tables_with_columns(session: &Session, name: &DatabaseName) -> Result<Vec<(St
     let tables = view.snapshot.load_tables(database)?.into_iter().map(|(_, item)| item.value);
     Ok(tables
         .filter(|table| table.table_type != "VIRTUAL_VIEW")
-        .map(|table| (table.name, table.storage.columns.into_iter().map(|column| column.name).collect()))
+        .map(|table| (table.name, table.storage.columns.iter().map(|column| column.name.clone()).collect()))
         .collect())
 }

@@ -1,6 +1,5 @@
 //! One complete pass as a run: its record, its writer, its report.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -10,7 +9,6 @@ use super::session::Session;
 use super::writer;
 use crate::change::{Applied, Change, Run};
 use crate::fault::Fault;
-use crate::model::DatabaseName;
 
 /// The first mirror.
 pub(super) const FIRST: &str = "first";
@@ -37,14 +35,14 @@ impl Outcome {
 /// mirror goes on where an earlier process stopped, and sets the position that events are
 /// replayed from.
 pub(super) async fn run(session: &Arc<Session>, kind: &'static str, head: Option<i64>) -> Outcome {
-    let (mut record, done) = match begin(session, kind, head).await {
+    let (mut record, scope) = match begin(session, kind, head).await {
         Ok(begun) => begun,
         Err(fault) => return Outcome { report: PassReport::default(), fault: Some(fault) },
     };
     session.include(head);
     let (parcels, writer) = writer::start(session.clone(), kind != FIRST);
     let pass = Pass::new(session.clone(), parcels, false);
-    let read = read(&pass, kind, record.run_id, done).await;
+    let read = read(&pass, kind, scope).await;
     let own_errors = pass.own_errors();
     let mut report = pass.report(read.as_ref().err());
     // The writer ends when the last sender is gone, which is the pass's.
@@ -84,16 +82,11 @@ pub(super) async fn run(session: &Arc<Session>, kind: &'static str, head: Option
     Outcome { report, fault }
 }
 
-async fn read(
-    pass: &Arc<Pass>,
-    kind: &'static str,
-    run_id: u64,
-    done: BTreeSet<DatabaseName>,
-) -> Result<(), Fault> {
+async fn read(pass: &Arc<Pass>, kind: &'static str, scope: Scope) -> Result<(), Fault> {
     if kind == FIRST {
-        pass.names(Scope::All { run_id, done }).await?;
+        pass.names(scope).await?;
     } else {
-        let fresh = pass.names(Scope::New).await?;
+        let fresh = pass.names(scope).await?;
         pass.flush().await?;
         pass.again(fresh).await?;
     }
@@ -102,12 +95,8 @@ async fn read(
 }
 
 /// Records the run. Runs that a former process left open are marked as interrupted, but for a
-/// first mirror, which goes on: with the databases that it has read completely.
-async fn begin(
-    session: &Session,
-    kind: &'static str,
-    head: Option<i64>,
-) -> Result<(Run, BTreeSet<DatabaseName>), Fault> {
+/// first mirror, which goes on with what it has not read yet.
+async fn begin(session: &Session, kind: &'static str, head: Option<i64>) -> Result<(Run, Scope), Fault> {
     let progress = &session.progress;
     for (found, read) in [&progress.databases, &progress.tables, &progress.partitions] {
         found.store(0, Relaxed);
@@ -135,6 +124,7 @@ async fn begin(
         }
     }
     let done = resumed.as_ref().and_then(|run| ledger.done_databases(run.run_id)).cloned();
+    let since = resumed.as_ref().map(|run| run.started_at);
     let run = match resumed {
         Some(run) => Run { state: "running".into(), finished_at: None, error_message: None, ..run },
         None => Run {
@@ -151,7 +141,11 @@ async fn begin(
     };
     changes.push(Change::PutRun(run.clone()));
     session.apply(now, changes).await?;
-    Ok((run, done.unwrap_or_default()))
+    let scope = match kind {
+        FIRST => Scope::All { run_id: run.run_id, done: done.unwrap_or_default(), since },
+        _ => Scope::New,
+    };
+    Ok((run, scope))
 }
 
 /// Marks what runs in this process as interrupted: it is about to stop.

@@ -274,6 +274,26 @@ impl View {
         }
         Ok(vanished)
     }
+
+    /// Those of `names` (sorted) that are not mirrored as read at `since` or later. Blocks.
+    pub fn partitions_not_read_since(
+        &self,
+        table: &TableView,
+        names: &[String],
+        since: i64,
+    ) -> Result<Arc<[String]>, Fault> {
+        let mut is_left = vec![true; names.len()];
+        for index in 0..self.snapshot.chunk_summaries(table).len() {
+            let chunk = self.snapshot.load_chunk(table, index)?;
+            for (name, stamp) in chunk.names.iter().zip(&chunk.stamps) {
+                if let Ok(at) = names.binary_search_by(|other| other.as_str().cmp(name)) {
+                    is_left[at] = stamp.synced_at < since;
+                }
+            }
+        }
+        let left = names.iter().zip(is_left).filter(|(_, is_left)| *is_left);
+        Ok(left.map(|(name, _)| name.clone()).collect())
+    }
 }
 
 /// What is not mirrored when the server lacks a method.

@@ -286,6 +286,32 @@ async fn a_slow_metastore_is_not_asked_again_and_what_it_gave_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_first_pass_reads_only_partitions_that_it_has_not_read() {
+    let scene = Scene::of(World::filled(true, 1, 1, 30));
+    let gone = Fault::new(Code::METASTORE_UNREACHABLE, "fake", "gone");
+    scene.world.change(|state| {
+        state.faults.insert("functions d0".into(), gone);
+    });
+    scene.sync().await;
+    assert_eq!(scene.home.position(), None, "interrupted after the partitions");
+    scene.world.change(|state| {
+        state.faults.clear();
+        state.calls.clear();
+        state.alter_partition(&db("d0").table("t0"), 1);
+    });
+    // The process is gone, its store is opened again.
+    let Scene { world, home, folder } = scene;
+    drop(home);
+    let home = Home::open(folder.path(), &world);
+    let scene = Scene { world, home, folder };
+    scene.sync().await;
+    scene.assert_mirrored();
+    let calls = scene.world.state.lock().calls.clone();
+    assert_eq!(calls["partition_names"], 1, "listed again");
+    assert_eq!(calls["partitions"], 1, "the altered one, by its event");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupted_first_pass_resumes_and_skips_databases_that_are_done() {
     let mut scene = Scene::filled();
     let slow = Fault::new(Code::METASTORE_UNREACHABLE, "fake", "gone");

@@ -15,6 +15,8 @@ use crate::snapshot::{DatabaseView, Digests, MetastoreView, Totals};
 
 /// Deltas of one collection that are merged: reading the collection reads each of them.
 const DELTAS_MERGED_AT: usize = 16;
+/// Collections that are merged with one write, which costs more than the merge of a small one.
+const MERGED_AT_ONCE: usize = 8;
 
 impl Catalog {
     /// Merges deltas into segments where there are many; returns how many collections were
@@ -35,12 +37,9 @@ impl Catalog {
         };
         self.heal(&mut self.writer.lock())?;
         let mut merged = 0;
-        for address in due {
-            // One at a time, so that nobody waits for long to write.
-            let mut writer = self.writer.lock();
-            if self.merge_one(&mut writer, address)? {
-                merged += 1;
-            }
+        for some in due.chunks(MERGED_AT_ONCE) {
+            // Few at a time, so that nobody waits for long to write.
+            merged += self.merge_some(&mut self.writer.lock(), some)?;
         }
         let mut writer = self.writer.lock();
         let counters = writer.counters;
@@ -51,30 +50,31 @@ impl Catalog {
         Ok(merged)
     }
 
-    fn merge_one(&self, writer: &mut Writer, address: Address) -> Result<bool, Fault> {
+    fn merge_some(&self, writer: &mut Writer, addresses: &[Address]) -> Result<usize, Fault> {
         let (mut stage, mut counters) = (Stage::new(), writer.counters);
         let mut metastores = self.current.load().metastores.clone();
-        let mut is_merged = Ok(false);
-        let Some(view) = metastores.iter_mut().find(|view| view.id == address.metastore) else {
-            return Ok(false);
-        };
-        if !collections(view).any(|collection| collection.address == address && !collection.deltas.is_empty())
-        {
-            return Ok(false);
-        }
         // Chunks lie differently afterwards: what was derived from them is of the past.
         let generation = self.current.load().id + 1;
-        change_collection(Arc::make_mut(view), address, generation, |collection| {
-            let mut changed = collection.as_ref().clone();
-            is_merged =
-                stage.merge(&mut changed, BTreeMap::new(), &self.loader, &mut counters).map(|()| true);
-            *collection = Arc::new(changed);
-        });
-        if is_merged? {
-            self.commit(writer, stage, counters, metastores)?;
-            return Ok(true);
+        let mut merged = 0;
+        for address in addresses {
+            let Some(view) = metastores.iter_mut().find(|view| view.id == address.metastore) else {
+                continue;
+            };
+            let mut outcome = Ok(());
+            change_collection(Arc::make_mut(view), *address, generation, |collection| {
+                if !collection.deltas.is_empty() {
+                    let mut changed = collection.as_ref().clone();
+                    outcome = stage.merge(&mut changed, BTreeMap::new(), &self.loader, &mut counters);
+                    *collection = Arc::new(changed);
+                    merged += 1;
+                }
+            });
+            outcome?;
         }
-        Ok(false)
+        if merged != 0 {
+            self.commit(writer, stage, counters, metastores)?;
+        }
+        Ok(merged)
     }
 
     /// Empties collections that could not be read, and makes their metastores be mirrored again:
