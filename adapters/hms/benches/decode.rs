@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use skep_catalog::model::*;
-use skep_hms::objects::{encode_partition, read_item, read_partition};
+use skep_hms::objects::{SharedColumns, encode_partition, read_item, read_partition_sharing};
 use skep_hms::thrift::*;
 
 const PARTITIONS: usize = 1_000;
@@ -69,9 +69,9 @@ fn main() -> Result<()> {
     for _ in 0..ROUNDS {
         let mut reader = Reader::new(&body);
         reader.field()?;
-        let mut items = Vec::with_capacity(PARTITIONS);
+        let (mut items, mut shared) = (Vec::with_capacity(PARTITIONS), SharedColumns::default());
         for _ in 0..reader.list_of(Kind::Struct)? {
-            items.push(read_item(&body, &mut reader, read_partition)?);
+            items.push(read_item(&body, &mut reader, |reader| read_partition_sharing(reader, &mut shared))?);
         }
         assert_eq!(items.len(), PARTITIONS);
     }

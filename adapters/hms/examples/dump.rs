@@ -132,7 +132,7 @@ fn column(name: &str, data_type: &str) -> Column {
 
 fn storage(location: String) -> StorageDescriptor {
     StorageDescriptor {
-        columns: vec![column("id", "bigint"), column("phone", "string")],
+        columns: vec![column("id", "bigint"), column("phone", "string")].into(),
         location: Some(location),
         input_format: Some("org.apache.hadoop.mapred.TextInputFormat".to_owned()),
         output_format: Some("org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat".to_owned()),

@@ -45,7 +45,7 @@ fn setting(name: &str) -> Option<u64> {
 fn bodies() -> Vec<Vec<u8>> {
     let column = Column { name: "c".to_owned(), data_type: "int".to_owned(), comment: Some("é".to_owned()) };
     let storage = StorageDescriptor {
-        columns: vec![column.clone(); 3],
+        columns: vec![column.clone(); 3].into(),
         location: Some("hdfs://nn/warehouse/t".to_owned()),
         sort_columns: vec![("c".to_owned(), 1)],
         parameters: vec![("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())],

@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -169,7 +170,11 @@ pub fn catalog(value: &CatalogObject) -> Digests {
 
 /// The canonical form under construction: one run of entries per facet.
 #[derive(Default)]
-struct Form([Vec<u8>; FACETS]);
+struct Form {
+    facets: [Vec<u8>; FACETS],
+    /// Shared columns met last, with their entries: the next partition mostly has the same.
+    columns: Option<(Arc<[Column]>, Vec<u8>)>,
+}
 
 thread_local! {
     /// Kept between objects: a partition's form is built and hashed a hundred thousand times a
@@ -179,9 +184,9 @@ thread_local! {
 
 fn canonical(build: impl FnOnce(&mut Form)) -> Digests {
     FORM.with_borrow_mut(|form| {
-        form.0.iter_mut().for_each(Vec::clear);
+        form.facets.iter_mut().for_each(Vec::clear);
         build(form);
-        let hash = |facet: Facet| xxh3_64(&form.0[facet as usize]);
+        let hash = |facet: Facet| xxh3_64(&form.facets[facet as usize]);
         Digests {
             schema: hash(Facet::Schema),
             storage: hash(Facet::Storage),
@@ -195,7 +200,7 @@ fn canonical(build: impl FnOnce(&mut Form)) -> Digests {
 
 impl Form {
     fn begin(&mut self, facet: Facet, tag: Tag) -> &mut Vec<u8> {
-        let out = &mut self.0[facet as usize];
+        let out = &mut self.facets[facet as usize];
         out.push(tag as u8);
         out
     }
@@ -220,6 +225,22 @@ impl Form {
 
     fn unknown(&mut self, tag: Tag, hash: u64) {
         self.begin(Facet::Rest, tag).extend_from_slice(&hash.to_le_bytes());
+    }
+
+    fn shared_columns(&mut self, columns: &Arc<[Column]>) {
+        if let Some((known, entries)) = &self.columns
+            && Arc::ptr_eq(known, columns)
+        {
+            self.facets[Facet::Schema as usize].extend_from_slice(entries);
+            return;
+        }
+        let start = self.facets[Facet::Schema as usize].len();
+        self.columns(Tag::Column, columns);
+        let entries = &self.facets[Facet::Schema as usize][start..];
+        let (known, kept) = self.columns.get_or_insert_with(|| (columns.clone(), Vec::new()));
+        known.clone_from(columns);
+        kept.clear();
+        kept.extend_from_slice(entries);
     }
 
     fn columns(&mut self, tag: Tag, columns: &[Column]) {
@@ -260,7 +281,7 @@ impl Form {
             is_stored_as_sub_directories,
             unknown_hash,
         } = storage;
-        self.columns(Tag::Column, columns);
+        self.shared_columns(columns);
         self.optional(Facet::Location, Tag::Location, location);
         self.optional(Facet::Storage, Tag::InputFormat, input_format);
         self.optional(Facet::Storage, Tag::OutputFormat, output_format);
@@ -387,7 +408,7 @@ mod tests {
             (any::<bool>(), 0..3u64),
         )
             .prop_map(|(first, serde, second, third)| StorageDescriptor {
-                columns: first.0,
+                columns: first.0.into(),
                 location: first.1,
                 input_format: first.2,
                 output_format: first.3,
@@ -476,13 +497,21 @@ mod tests {
         columns.push(Column { name: "x".into(), data_type: "int".into(), comment: None });
     }
 
+    fn alter(columns: &mut Arc<[Column]>, change: impl FnOnce(&mut Vec<Column>)) {
+        let mut changed = columns.to_vec();
+        change(&mut changed);
+        *columns = changed.into();
+    }
+
     type Change<T> = (Facet, fn(&mut T));
 
     const STORAGE: &[Change<StorageDescriptor>] = &[
-        (Facet::Schema, |s| one_more(&mut s.columns)),
-        (Facet::Schema, |s| match s.columns.first_mut() {
-            Some(column) => longer(&mut column.comment),
-            None => one_more(&mut s.columns),
+        (Facet::Schema, |s| alter(&mut s.columns, one_more)),
+        (Facet::Schema, |s| {
+            alter(&mut s.columns, |columns| match columns.first_mut() {
+                Some(column) => longer(&mut column.comment),
+                None => one_more(columns),
+            })
         }),
         (Facet::Location, |s| longer(&mut s.location)),
         (Facet::Location, |s| s.location = s.location.is_none().then(String::new)),
@@ -625,7 +654,7 @@ mod tests {
         assert_ne!(values(&[]), values(&[""]));
         let column = Column { name: "a".into(), ..Column::default() };
         let key = table(&Table { partition_keys: vec![column.clone()], ..Table::default() });
-        let storage = StorageDescriptor { columns: vec![column], ..StorageDescriptor::default() };
+        let storage = StorageDescriptor { columns: vec![column].into(), ..StorageDescriptor::default() };
         assert_ne!(key, table(&Table { storage, ..Table::default() }));
     }
 

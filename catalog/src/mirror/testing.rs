@@ -195,7 +195,7 @@ impl State {
             partition_keys: if is_partitioned { vec![column("k")] } else { Vec::new() },
             ..Table::default()
         };
-        table.storage.columns = vec![column("a")];
+        table.storage.columns = vec![column("a")].into();
         table.storage.location = Some(format!("/w/{name}"));
         let state = TableState {
             identity: mark,
@@ -220,8 +220,9 @@ impl State {
         let mark = self.next_mark();
         let Some(state) = self.table_mut(name) else { return };
         let column = Column { name: format!("c{mark}"), data_type: "int".into(), comment: None };
-        state.table.storage.columns.push(column.clone());
-        state.partitions.values_mut().for_each(|p| p.storage.columns.push(column.clone()));
+        let add = |columns: &mut Arc<[Column]>| *columns = columns.iter().chain([&column]).cloned().collect();
+        add(&mut state.table.storage.columns);
+        state.partitions.values_mut().for_each(|p| add(&mut p.storage.columns));
         self.event("ALTER_TABLE", EventSubject::TableAltered(name.clone()));
     }
 

@@ -30,8 +30,8 @@ const fn prefix(key: &'static str, engine: &'static str, facet: Facet, reason: &
 
 use Facet::{Location, Rest, Statistics};
 
-/// All rules, sorted by key; no key begins with another rule's prefix (both are tested), so that
-/// [`rule`] needs one binary search.
+/// All rules, sorted by key; no key begins with another rule's prefix (both are tested), so that at
+/// most one rule fits.
 pub const VOLATILE_KEYS: &[VolatileKey] = &[
     key("COLUMN_STATS_ACCURATE", "hive", Rest, "whether statistics may be trusted"),
     key("DO_NOT_UPDATE_STATS", "hive", Rest, "how statistics were last written"),
@@ -68,12 +68,26 @@ pub const VOLATILE_KEYS: &[VolatileKey] = &[
     key("trino_version", "trino", Rest, "which release wrote"),
 ];
 
-/// The rule for a parameter key, if there is one.
+/// Where the rules begin whose key begins with a byte or a greater one.
+const FROM: [u8; 257] = {
+    let mut from = [VOLATILE_KEYS.len() as u8; 257];
+    let mut at = VOLATILE_KEYS.len();
+    let mut byte = 256;
+    while 0 < byte {
+        byte -= 1;
+        while 0 < at && byte <= VOLATILE_KEYS[at - 1].key.as_bytes()[0] as usize {
+            at -= 1;
+        }
+        from[byte] = at as u8;
+    }
+    from
+};
+
+/// The rule for a parameter key, if there is one. Asked for every parameter of every object.
 pub fn rule(key: &str) -> Option<&'static VolatileKey> {
-    let after = VOLATILE_KEYS.partition_point(|rule| rule.key <= key);
-    let rule = &VOLATILE_KEYS[after.checked_sub(1)?];
-    let is_match = if rule.is_prefix { key.starts_with(rule.key) } else { key == rule.key };
-    is_match.then_some(rule)
+    let first = usize::from(*key.as_bytes().first()?);
+    let rules = &VOLATILE_KEYS[usize::from(FROM[first])..usize::from(FROM[first + 1])];
+    rules.iter().find(|rule| if rule.is_prefix { key.starts_with(rule.key) } else { key == rule.key })
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! sent. Fields that skep does not know stay in the bytes, and their hash in `unknown_hash`, so
 //! that a change in one of them is still seen as a change.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::names::DatabaseName;
@@ -129,8 +131,8 @@ pub struct SkewedInfo {
 /// Where and how the data of a table or partition lies.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StorageDescriptor {
-    /// Columns, without partition keys.
-    pub columns: Vec<Column>,
+    /// Columns, without partition keys. Partitions of a table mostly have the same and share them.
+    pub columns: Arc<[Column]>,
     /// Directory or other address of the data.
     pub location: Option<String>,
     /// Java class.

@@ -26,9 +26,10 @@ use skep_catalog::ports::Decoder;
 pub use constraint::{encode_constraint, read_constraint};
 pub use database::{encode_catalog, encode_database, read_catalog, read_database};
 pub use function::{encode_function, read_function};
-pub use partition::{encode_partition, read_partition};
+pub use partition::{encode_partition, read_partition, read_partition_sharing};
 pub use privilege::{encode_privilege, read_privilege};
 pub use statistic::{encode_column_statistic, read_column_statistic};
+pub use storage::SharedColumns;
 pub use table::{encode_table, read_table};
 
 use crate::thrift::{Reader, Result};

@@ -4,11 +4,16 @@ use bytes::Bytes;
 use skep_catalog::model::Partition;
 
 use super::fields::{Unknown, parameters, required, seconds, texts, write_seconds};
-use super::storage::{read_storage, write_storage};
+use super::storage::{SharedColumns, read_storage, write_storage};
 use crate::thrift::{Reader, Result, Writer};
 
 /// Reads a `Partition` struct.
 pub fn read_partition(reader: &mut Reader<'_>) -> Result<Partition> {
+    read_partition_sharing(reader, &mut SharedColumns::default())
+}
+
+/// The same for many partitions of one table, which share their columns.
+pub fn read_partition_sharing(reader: &mut Reader<'_>, shared: &mut SharedColumns) -> Result<Partition> {
     let mut partition = Partition::default();
     let mut unknown = Unknown::default();
     let mut values = None;
@@ -17,7 +22,7 @@ pub fn read_partition(reader: &mut Reader<'_>) -> Result<Partition> {
             1 => values = Some(texts(reader, kind)?),
             4 => partition.create_time = seconds(reader, kind)?,
             5 => partition.last_access_time = seconds(reader, kind)?,
-            6 => partition.storage = read_storage(reader, kind)?,
+            6 => partition.storage = read_storage(reader, kind, shared)?,
             7 => partition.parameters = parameters(reader, kind)?,
             // 8 privileges, 9 catalog, 10 write id, 11 and 12 statistics on request, 13 file
             // metadata. The names in 2 (database) and 3 (table) are no part of the partition, but

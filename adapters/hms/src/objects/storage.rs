@@ -1,6 +1,8 @@
 //! `StorageDescriptor` and what it holds.
 
-use skep_catalog::model::{SerdeInfo, SkewedInfo, StorageDescriptor};
+use std::sync::Arc;
+
+use skep_catalog::model::{Column, SerdeInfo, SkewedInfo, StorageDescriptor};
 
 use super::fields::{
     NAMED_BYTES_MIN, Unknown, columns, flag, i32, list, parameters, required, text_option, texts,
@@ -8,13 +10,41 @@ use super::fields::{
 };
 use crate::thrift::{Kind, Reader, Result, Writer};
 
-pub(super) fn read_storage(reader: &mut Reader<'_>, kind: Kind) -> Result<StorageDescriptor> {
+/// The columns read last, and the bytes they came from: what begins with the same bytes is read
+/// the same, so partitions of one table share their columns and are read faster.
+#[derive(Debug, Default)]
+pub struct SharedColumns {
+    bytes: Vec<u8>,
+    columns: Arc<[Column]>,
+    unknown_hash: u64,
+}
+
+impl SharedColumns {
+    fn read(&mut self, reader: &mut Reader<'_>, kind: Kind, unknown: &mut Unknown) -> Result<Arc<[Column]>> {
+        if self.bytes.is_empty() || kind != Kind::List || !reader.pass_over(&self.bytes) {
+            // Set when all went well: until then there is nothing to share.
+            self.bytes.clear();
+            let (start, mut own) = (reader.clone(), Unknown::default());
+            self.columns = columns(reader, kind, &mut own)?.into();
+            self.unknown_hash = own.0;
+            self.bytes.extend_from_slice(start.until(reader));
+        }
+        unknown.0 = unknown.0.wrapping_add(self.unknown_hash);
+        Ok(self.columns.clone())
+    }
+}
+
+pub(super) fn read_storage(
+    reader: &mut Reader<'_>,
+    kind: Kind,
+    shared: &mut SharedColumns,
+) -> Result<StorageDescriptor> {
     reader.expect(Kind::Struct, kind)?;
     let mut storage = StorageDescriptor::default();
     let mut unknown = Unknown::default();
     while let Some((kind, id)) = reader.field()? {
         match id {
-            1 => storage.columns = columns(reader, kind, &mut unknown)?,
+            1 => storage.columns = shared.read(reader, kind, &mut unknown)?,
             2 => storage.location = text_option(reader, kind)?,
             3 => storage.input_format = text_option(reader, kind)?,
             4 => storage.output_format = text_option(reader, kind)?,

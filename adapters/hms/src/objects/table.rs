@@ -7,7 +7,7 @@ use super::fields::{
     Unknown, columns, flag, parameters, principal_type, required, seconds, text, text_option, write_columns,
     write_principal_type, write_seconds,
 };
-use super::storage::{read_storage, write_storage};
+use super::storage::{SharedColumns, read_storage, write_storage};
 use crate::thrift::{Kind, Reader, Result, Writer};
 
 /// Reads a `Table` struct.
@@ -22,7 +22,7 @@ pub fn read_table(reader: &mut Reader<'_>) -> Result<Table> {
             4 => table.create_time = seconds(reader, kind)?,
             5 => table.last_access_time = seconds(reader, kind)?,
             6 => table.retention = seconds(reader, kind)?,
-            7 => table.storage = read_storage(reader, kind)?,
+            7 => table.storage = read_storage(reader, kind, &mut SharedColumns::default())?,
             8 => table.partition_keys = columns(reader, kind, &mut unknown)?,
             9 => table.parameters = parameters(reader, kind)?,
             10 => table.view_original_text = text_option(reader, kind)?,

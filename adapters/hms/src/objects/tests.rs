@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use skep_catalog::model::*;
 
 use super::*;
+use crate::dates::date_text;
 use crate::thrift::{Kind, Writer};
 
 fn word() -> impl Strategy<Value = String> {
@@ -64,7 +65,7 @@ fn storage() -> impl Strategy<Value = StorageDescriptor> {
             |((columns, location, input_format, output_format, is_compressed, bucket_count, serde), rest)| {
                 let (bucket_columns, sort_columns, parameters, skewed, is_stored_as_sub_directories) = rest;
                 StorageDescriptor {
-                    columns,
+                    columns: columns.into(),
                     location,
                     input_format,
                     output_format,
@@ -239,7 +240,7 @@ proptest! {
             ("bigint", low.to_string(), "0".to_owned()),
             ("double", double.to_string(), "-0.5".to_owned()),
             ("decimal(38,10)", decimal.clone(), "-12.50".to_owned()),
-            ("date", statistic::date_text(days), "1969-12-31".to_owned()),
+            ("date", date_text(days), "1969-12-31".to_owned()),
             ("timestamp", statistic::timestamp_text(days * 86_399), "2024-02-29 23:59:59".to_owned()),
         ] {
             let statistic = ColumnStatistic {
@@ -280,9 +281,9 @@ proptest! {
 
 #[test]
 fn dates_are_those_of_the_calendar() {
-    assert_eq!(statistic::date_text(0), "1970-01-01");
-    assert_eq!(statistic::date_text(19_782), "2024-02-29");
-    assert_eq!(statistic::date_text(-719_468), "0000-03-01");
+    assert_eq!(date_text(0), "1970-01-01");
+    assert_eq!(date_text(19_782), "2024-02-29");
+    assert_eq!(date_text(-719_468), "0000-03-01");
     assert_eq!(statistic::timestamp_text(-1), "1969-12-31 23:59:59");
 }
 

@@ -12,7 +12,7 @@ use skep_catalog::ports::Batch;
 
 use super::reply::{NOT_FOUND_SECOND, NOT_FOUND_THIRD, read_items, read_struct, read_wrapped};
 use super::{Answer, Failure, HmsSource, is_missing, of_metastore};
-use crate::objects::{read_partition, read_table};
+use crate::objects::{SharedColumns, read_partition, read_partition_sharing, read_table};
 use crate::thrift::{Reader, ThriftError};
 
 /// What a bulk read brought: items, and whether some could not be read out of it.
@@ -200,8 +200,9 @@ impl Objects for PartitionsOf<'_> {
     async fn bulk(&self, names: &[String]) -> Answer<Bulk<Partition>> {
         let dialect = self.source.dialect().await.map_err(of_metastore)?;
         let read = |body: &Bytes, reader: &mut Reader<'_>, kind| {
-            read_items(body, reader, kind, names.len(), read_partition)
-                .map(|(items, flaw)| Bulk { items, flaw })
+            let mut shared = SharedColumns::default();
+            let read = |reader: &mut Reader<'_>| read_partition_sharing(reader, &mut shared);
+            read_items(body, reader, kind, names.len(), read).map(|(items, flaw)| Bulk { items, flaw })
         };
         let arguments = dialect.of_table_and_names(self.table, names);
         let asked = self.source.ask("get_partitions_by_names", &arguments, NOT_FOUND_SECOND, read).await;

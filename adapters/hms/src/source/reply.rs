@@ -137,7 +137,7 @@ pub(super) fn read_items<T>(
     reader: &mut Reader<'_>,
     kind: Kind,
     count_max: usize,
-    read: impl Fn(&mut Reader<'_>) -> Result<T>,
+    mut read: impl FnMut(&mut Reader<'_>) -> Result<T>,
 ) -> Result<(Vec<Item<T>>, Option<ThriftError>)> {
     reader.expect(Kind::List, kind)?;
     let count = reader.list_of_at_most(Kind::Struct, count_max)?;
@@ -145,7 +145,7 @@ pub(super) fn read_items<T>(
     let mut flaw = None;
     for _ in 0..count {
         let start = reader.clone();
-        match read_item(body, reader, &read) {
+        match read_item(body, reader, &mut read) {
             Ok(item) => items.push(item),
             Err(error) => {
                 flaw.get_or_insert(error);

@@ -90,6 +90,20 @@ impl<'a> Reader<'a> {
         if expected == actual { Ok(()) } else { fail(self.position, Flaw::WrongKind { expected, actual }) }
     }
 
+    /// Goes past `bytes` if they are what comes next; whether they were.
+    pub fn pass_over(&mut self, bytes: &[u8]) -> bool {
+        let is_next = self.bytes[self.position..].starts_with(bytes);
+        if is_next {
+            self.position += bytes.len();
+        }
+        is_next
+    }
+
+    /// The bytes from here to where `later`, a clone that read on, is now.
+    pub fn until(&self, later: &Self) -> &'a [u8] {
+        self.bytes.get(self.position..later.position).unwrap_or_default()
+    }
+
     /// A boolean; every byte but 0 is true.
     #[inline]
     pub fn bool(&mut self) -> Result<bool> {

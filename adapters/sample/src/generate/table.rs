@@ -123,7 +123,7 @@ fn comment(column: &str) -> Option<String> {
 pub(super) fn storage(columns: Vec<Column>, location: &str, format: Format) -> StorageDescriptor {
     let [input, output, serde] = format.classes();
     StorageDescriptor {
-        columns,
+        columns: columns.into(),
         location: Some(location.to_owned()),
         input_format: Some(input.to_owned()),
         output_format: Some(output.to_owned()),

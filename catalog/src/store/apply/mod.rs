@@ -57,6 +57,9 @@ impl Pending {
         loader: &Loader,
         names: impl Iterator<Item = &'n str>,
     ) -> Result<(), Fault> {
+        if collection.segments.is_empty() {
+            return Ok(());
+        }
         let is_new = |name: &&str| !self.known.contains_key(*name) && !collection.changes.contains_key(*name);
         let mut names: Vec<&str> = names.filter(is_new).collect();
         names.sort_unstable();

@@ -43,6 +43,7 @@ fn column(name: &str, data_type: &str) -> Column {
 }
 
 fn storage(location: &str, columns: Vec<Column>) -> StorageDescriptor {
+    let columns = columns.into();
     StorageDescriptor {
         columns,
         location: Some(location.into()),
