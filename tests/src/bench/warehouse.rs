@@ -167,7 +167,7 @@ fn column(name: &str, data_type: &str) -> Column {
 fn storage(location: String) -> StorageDescriptor {
     let text = |text: &str| Some(text.to_owned());
     StorageDescriptor {
-        columns: vec![
+        columns: [
             column("id", "bigint"),
             column("customer_id", "bigint"),
             column("amount", "decimal(18,2)"),
@@ -175,7 +175,8 @@ fn storage(location: String) -> StorageDescriptor {
             column("created_at", "timestamp"),
             column("status", "string"),
             column("note", "string"),
-        ],
+        ]
+        .into(),
         location: Some(location),
         input_format: text("org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"),
         output_format: text("org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"),

@@ -5,6 +5,10 @@ use std::process::ExitCode;
 
 use skep_tests::bench::{Outcome, events, first_mirror, partitions_sql, sample};
 
+/// The same as in the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USAGE: &str = "usage: skep-bench BENCHMARK, one of
   partitions-sql [PARTITIONS] [PER_TABLE]
                                       six questions about 10,000,000 partitions, beside DuckDB

@@ -2,7 +2,7 @@
 //! struct bytes.
 
 use base64::Engine;
-use serde_json::{Map, Value};
+use serde_json::Number;
 
 use super::{Flaw, Kind, Limits, Reader, Result, bounded, fail};
 
@@ -28,65 +28,105 @@ fn tag(kind: Kind) -> &'static str {
 /// Errors: bytes that are not a well-formed struct, and maps whose keys are not text or numbers
 /// (TJSONProtocol of Java writes them in a form that no JSON parser accepts).
 pub fn to_tjson(body: &[u8]) -> Result<String> {
-    let mut reader = Reader::new(body);
-    Ok(get_struct(&mut reader, 1)?.to_string())
+    let mut out = Vec::with_capacity(2 * body.len());
+    put_struct(&mut out, &mut Reader::new(body), 1)?;
+    // All that is put is text.
+    Ok(String::from_utf8_lossy(&out).into_owned())
 }
 
-fn get_struct(reader: &mut Reader<'_>, depth: usize) -> Result<Value> {
-    let mut fields = Map::new();
+/// Appends a value as JSON; writing texts and numbers into memory cannot fail.
+fn put(out: &mut Vec<u8>, value: impl serde::Serialize) {
+    let _ = serde_json::to_writer(out, &value);
+}
+
+fn put_struct(out: &mut Vec<u8>, reader: &mut Reader<'_>, depth: usize) -> Result<()> {
+    let mut separator = b'{';
     while let Some((kind, id)) = reader.field()? {
-        let mut field = Map::new();
-        field.insert(tag(kind).to_owned(), get_value(reader, kind, depth + 1)?);
-        fields.insert(id.to_string(), Value::Object(field));
+        out.push(separator);
+        put(out, id.to_string());
+        out.extend_from_slice(b":{");
+        put(out, tag(kind));
+        out.push(b':');
+        put_value(out, reader, kind, depth + 1)?;
+        out.push(b'}');
+        separator = b',';
     }
-    Ok(Value::Object(fields))
+    if separator == b'{' {
+        out.push(b'{');
+    }
+    out.push(b'}');
+    Ok(())
 }
 
-fn get_value(reader: &mut Reader<'_>, kind: Kind, depth: usize) -> Result<Value> {
+fn put_value(out: &mut Vec<u8>, reader: &mut Reader<'_>, kind: Kind, depth: usize) -> Result<()> {
     bounded(reader.position(), "nesting depth", depth as i64, Limits::REPLY.depth_max + 1)?;
-    Ok(match kind {
-        Kind::Bool => u8::from(reader.bool()?).into(),
-        Kind::Byte => reader.byte()?.into(),
-        Kind::I16 => reader.i16()?.into(),
-        Kind::I32 => reader.i32()?.into(),
-        Kind::I64 => reader.i64()?.into(),
+    match kind {
+        Kind::Bool => put(out, u8::from(reader.bool()?)),
+        Kind::Byte => put(out, reader.byte()?),
+        Kind::I16 => put(out, reader.i16()?),
+        Kind::I32 => put(out, reader.i32()?),
+        Kind::I64 => put(out, reader.i64()?),
         Kind::Double => {
             let number = reader.double()?;
-            match serde_json::Number::from_f64(number) {
-                Some(number) => Value::Number(number),
-                None if number.is_nan() => "NaN".into(),
-                None if number > 0.0 => "Infinity".into(),
-                None => "-Infinity".into(),
+            match Number::from_f64(number) {
+                Some(number) => put(out, number),
+                None if number.is_nan() => put(out, "NaN"),
+                None => put(out, if number > 0.0 { "Infinity" } else { "-Infinity" }),
             }
         }
         Kind::String => {
             let bytes = reader.binary()?;
             match std::str::from_utf8(bytes) {
-                Ok(text) => text.into(),
-                Err(_) => base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes).into(),
+                Ok(text) => put(out, text),
+                Err(_) => put(out, base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes)),
             }
         }
-        Kind::Struct => get_struct(reader, depth)?,
+        Kind::Struct => put_struct(out, reader, depth)?,
         Kind::List | Kind::Set => {
             let (element, count) = reader.list()?;
-            let mut values = vec![tag(element).into(), count.into()];
+            out.push(b'[');
+            put(out, tag(element));
+            out.push(b',');
+            put(out, count);
             for _ in 0..count {
-                values.push(get_value(reader, element, depth + 1)?);
+                out.push(b',');
+                put_value(out, reader, element, depth + 1)?;
             }
-            Value::Array(values)
+            out.push(b']');
         }
         Kind::Map => {
             let (key, value, count) = reader.map()?;
-            let mut pairs = Map::new();
-            for _ in 0..count {
-                let name = match get_value(reader, key, depth + 1)? {
-                    Value::String(text) => text,
-                    Value::Number(number) => number.to_string(),
-                    _ => return fail(reader.position(), Flaw::BadJson("a map key must be text".to_owned())),
-                };
-                pairs.insert(name, get_value(reader, value, depth + 1)?);
+            out.push(b'[');
+            put(out, tag(key));
+            out.push(b',');
+            put(out, tag(value));
+            out.push(b',');
+            put(out, count);
+            out.extend_from_slice(b",{");
+            for index in 0..count {
+                if index != 0 {
+                    out.push(b',');
+                }
+                put_key(out, reader, key, depth)?;
+                out.push(b':');
+                put_value(out, reader, value, depth + 1)?;
             }
-            Value::Array(vec![tag(key).into(), tag(value).into(), pairs.len().into(), Value::Object(pairs)])
+            out.extend_from_slice(b"}]");
         }
-    })
+    }
+    Ok(())
+}
+
+/// A key is a text, whatever its kind.
+fn put_key(out: &mut Vec<u8>, reader: &mut Reader<'_>, kind: Kind, depth: usize) -> Result<()> {
+    match kind {
+        Kind::String => put_value(out, reader, kind, depth + 1)?,
+        Kind::Bool | Kind::Byte | Kind::I16 | Kind::I32 | Kind::I64 => {
+            out.push(b'"');
+            put_value(out, reader, kind, depth + 1)?;
+            out.push(b'"');
+        }
+        _ => return fail(reader.position(), Flaw::BadJson("a map key must be text".to_owned())),
+    }
+    Ok(())
 }
