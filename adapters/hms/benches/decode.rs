@@ -1,6 +1,7 @@
 //! How fast replies of 1,000 partitions are taken apart: finding the end of the message, then
 //! decoding each partition and slicing its bytes. `cargo bench -p skep-hms`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use skep_catalog::model::*;
@@ -22,7 +23,7 @@ fn partition(number: usize) -> Partition {
         values: vec![format!("2024-01-{:02}", number % 28 + 1), number.to_string()],
         create_time: 1_700_000_000,
         storage: StorageDescriptor {
-            columns: (0..7).map(column).collect(),
+            columns: Arc::new((0..7).map(column).collect()),
             location: Some(format!("hdfs://nameservice/warehouse/sales.db/orders/ds=2024/hour={number}")),
             input_format: text("org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"),
             output_format: text("org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"),

@@ -170,7 +170,7 @@ fn storage(location: &str) -> StorageDescriptor {
         comment: None,
     };
     StorageDescriptor {
-        columns: [column("id", "bigint"), column("phone", "string"), column("amount", "decimal(18,2)")]
+        columns: vec![column("id", "bigint"), column("phone", "string"), column("amount", "decimal(18,2)")]
             .into(),
         location: Some(location.to_owned()),
         ..Default::default()

@@ -23,7 +23,7 @@ fn a_table(name: &str) -> Table {
         name: name.to_owned(),
         owner_name: Some("alice".to_owned()),
         storage: StorageDescriptor {
-            columns: [string_column("a"), string_column("b")].into(),
+            columns: vec![string_column("a"), string_column("b")].into(),
             ..Default::default()
         },
         partition_keys: vec![string_column("ds")],

@@ -173,7 +173,7 @@ pub fn catalog(value: &CatalogObject) -> Digests {
 struct Form {
     facets: [Vec<u8>; FACETS],
     /// Shared columns met last, with their entries: the next partition mostly has the same.
-    columns: Option<(Arc<[Column]>, Vec<u8>)>,
+    columns: Option<(Arc<Vec<Column>>, Vec<u8>)>,
 }
 
 thread_local! {
@@ -227,7 +227,7 @@ impl Form {
         self.begin(Facet::Rest, tag).extend_from_slice(&hash.to_le_bytes());
     }
 
-    fn shared_columns(&mut self, columns: &Arc<[Column]>) {
+    fn shared_columns(&mut self, columns: &Arc<Vec<Column>>) {
         if let Some((known, entries)) = &self.columns
             && Arc::ptr_eq(known, columns)
         {
@@ -497,21 +497,13 @@ mod tests {
         columns.push(Column { name: "x".into(), data_type: "int".into(), comment: None });
     }
 
-    fn alter(columns: &mut Arc<[Column]>, change: impl FnOnce(&mut Vec<Column>)) {
-        let mut changed = columns.to_vec();
-        change(&mut changed);
-        *columns = changed.into();
-    }
-
     type Change<T> = (Facet, fn(&mut T));
 
     const STORAGE: &[Change<StorageDescriptor>] = &[
-        (Facet::Schema, |s| alter(&mut s.columns, one_more)),
-        (Facet::Schema, |s| {
-            alter(&mut s.columns, |columns| match columns.first_mut() {
-                Some(column) => longer(&mut column.comment),
-                None => one_more(columns),
-            })
+        (Facet::Schema, |s| one_more(Arc::make_mut(&mut s.columns))),
+        (Facet::Schema, |s| match Arc::make_mut(&mut s.columns).first_mut() {
+            Some(column) => longer(&mut column.comment),
+            None => one_more(Arc::make_mut(&mut s.columns)),
         }),
         (Facet::Location, |s| longer(&mut s.location)),
         (Facet::Location, |s| s.location = s.location.is_none().then(String::new)),

@@ -220,7 +220,7 @@ impl State {
         let mark = self.next_mark();
         let Some(state) = self.table_mut(name) else { return };
         let column = Column { name: format!("c{mark}"), data_type: "int".into(), comment: None };
-        let add = |columns: &mut Arc<[Column]>| *columns = columns.iter().chain([&column]).cloned().collect();
+        let add = |columns: &mut Arc<Vec<Column>>| Arc::make_mut(columns).push(column.clone());
         add(&mut state.table.storage.columns);
         state.partitions.values_mut().for_each(|p| add(&mut p.storage.columns));
         self.event("ALTER_TABLE", EventSubject::TableAltered(name.clone()));

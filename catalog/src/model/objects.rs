@@ -132,7 +132,7 @@ pub struct SkewedInfo {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StorageDescriptor {
     /// Columns, without partition keys. Partitions of a table mostly have the same and share them.
-    pub columns: Arc<[Column]>,
+    pub columns: Arc<Vec<Column>>,
     /// Directory or other address of the data.
     pub location: Option<String>,
     /// Java class.

@@ -167,7 +167,7 @@ fn column(name: &str, data_type: &str) -> Column {
 fn storage(location: String) -> StorageDescriptor {
     let text = |text: &str| Some(text.to_owned());
     StorageDescriptor {
-        columns: [
+        columns: vec![
             column("id", "bigint"),
             column("customer_id", "bigint"),
             column("amount", "decimal(18,2)"),

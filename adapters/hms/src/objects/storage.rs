@@ -10,24 +10,35 @@ use super::fields::{
 };
 use crate::thrift::{Kind, Reader, Result, Writer};
 
+/// A longer list of columns is not shared: its bytes are not worth another copy.
+const SHARED_BYTES_MAX: usize = 64 << 10;
+
 /// The columns read last, and the bytes they came from: what begins with the same bytes is read
 /// the same, so partitions of one table share their columns and are read faster.
 #[derive(Debug, Default)]
 pub struct SharedColumns {
     bytes: Vec<u8>,
-    columns: Arc<[Column]>,
+    columns: Arc<Vec<Column>>,
     unknown_hash: u64,
 }
 
 impl SharedColumns {
-    fn read(&mut self, reader: &mut Reader<'_>, kind: Kind, unknown: &mut Unknown) -> Result<Arc<[Column]>> {
+    fn read(
+        &mut self,
+        reader: &mut Reader<'_>,
+        kind: Kind,
+        unknown: &mut Unknown,
+    ) -> Result<Arc<Vec<Column>>> {
         if self.bytes.is_empty() || kind != Kind::List || !reader.pass_over(&self.bytes) {
             // Set when all went well: until then there is nothing to share.
             self.bytes.clear();
             let (start, mut own) = (reader.clone(), Unknown::default());
             self.columns = columns(reader, kind, &mut own)?.into();
             self.unknown_hash = own.0;
-            self.bytes.extend_from_slice(start.until(reader));
+            let bytes = start.until(reader);
+            if bytes.len() <= SHARED_BYTES_MAX {
+                self.bytes.extend_from_slice(bytes);
+            }
         }
         unknown.0 = unknown.0.wrapping_add(self.unknown_hash);
         Ok(self.columns.clone())
