@@ -12,6 +12,7 @@
 //! - [`chunk`]: how a table is read: pruned, only what is asked for, filtered exactly;
 //! - [`hot`]: the columns of partitions that stay in memory, and how small they are kept;
 //! - [`window`]: memory of window functions, which do not ask for it themselves;
+//! - [`repeated`]: memory of joins and unnesting, which do not either;
 //! - [`rollup`]: sums over partitions answered from per-table sums;
 //! - [`errors`]: every error as a [`skep_catalog::fault::Fault`] with a stable code.
 //!
@@ -26,6 +27,7 @@ mod guard;
 mod hot;
 mod pinned;
 mod queries;
+mod repeated;
 mod rollup;
 mod rows;
 mod session;

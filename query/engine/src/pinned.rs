@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
-use skep_catalog::change::{FollowState, FollowStatus, ObjectError, Stamp};
+use skep_catalog::change::{EndpointStatus, FollowState, FollowStatus, ObjectError, Stamp};
 use skep_catalog::model::{DatabaseName, MetastoreId};
 use skep_catalog::snapshot::{MetastoreView, Snapshot};
 use skep_catalog::store::Catalog;
@@ -70,7 +70,15 @@ pub struct Pinned {
     pub shared: Arc<Shared>,
     /// The view.
     pub snapshot: Arc<Snapshot>,
-    health: HashMap<MetastoreId, OnceLock<Health>>,
+    /// Of every metastore in the snapshot, as it was then.
+    live: HashMap<MetastoreId, Live>,
+}
+
+/// What is known of a metastore besides its mirror.
+struct Live {
+    status: FollowStatus,
+    endpoints: Vec<EndpointStatus>,
+    health: OnceLock<Health>,
 }
 
 /// What `sync_status` is told from.
@@ -124,19 +132,29 @@ impl Pinned {
     /// Pins the current snapshot.
     pub fn new(shared: Arc<Shared>) -> Self {
         let snapshot = shared.catalog.snapshot();
-        let health = snapshot.metastores.iter().map(|m| (m.id, OnceLock::new())).collect();
-        Self { shared, snapshot, health }
+        let live = snapshot.metastores.iter().map(|metastore| {
+            let status = shared.catalog.status(metastore.id);
+            let endpoints = shared.catalog.endpoints(metastore.id);
+            (metastore.id, Live { status, endpoints, health: OnceLock::new() })
+        });
+        let live = live.collect();
+        Self { shared, snapshot, live }
     }
 
-    /// How a metastore's follower is.
+    /// How a metastore's follower was when the statement began.
     pub fn status(&self, metastore: &MetastoreView) -> FollowStatus {
-        self.shared.catalog.status(metastore.id)
+        self.live.get(&metastore.id).map(|live| live.status.clone()).unwrap_or_default()
+    }
+
+    /// How a metastore's addresses were when the statement began.
+    pub fn endpoints(&self, metastore: &MetastoreView) -> &[EndpointStatus] {
+        self.live.get(&metastore.id).map_or(&[], |live| &live.endpoints)
     }
 
     fn health(&self, metastore: &MetastoreView) -> Option<&Health> {
-        Some(self.health.get(&metastore.id)?.get_or_init(|| {
-            let state = self.status(metastore).state;
-            let is_followed = matches!(state, FollowState::Following | FollowState::Mirroring);
+        let live = self.live.get(&metastore.id)?;
+        Some(live.health.get_or_init(|| {
+            let is_followed = matches!(live.status.state, FollowState::Following | FollowState::Mirroring);
             let mut health = Health { is_followed, failed: HashMap::new() };
             metastore.ledger.errors().for_each(|seen| health.add(&seen.error));
             health

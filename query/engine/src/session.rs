@@ -21,6 +21,7 @@ use crate::chunk::ChunkTable;
 use crate::guard::concat::ConcatPlanner;
 use crate::guard::functions;
 use crate::pinned::Pinned;
+use crate::repeated::RepeatedRowsRule;
 use crate::rollup::PartitionTotalsRule;
 use crate::spec::{self, CATALOG, DEFAULT_SCHEMA, SCHEMAS, TABLES};
 use crate::stop;
@@ -51,6 +52,7 @@ pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
     logical.push(Arc::new(PartitionTotalsRule));
     let mut physical = PhysicalOptimizer::new().rules;
     physical.push(Arc::new(WindowMemoryRule));
+    physical.push(Arc::new(RepeatedRowsRule));
     builder
         .with_analyzer_rules(stop::rule::stoppable_analysis(Analyzer::new().rules))
         .with_optimizer_rules(stop::rule::stoppable_logical(logical))

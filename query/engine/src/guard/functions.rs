@@ -75,6 +75,12 @@ const GROWING: &[(&str, Growth)] = &[
 /// Aggregates whose result holds all rows: as window functions they would hold them once per row.
 const GATHERING: &[&str] = &["array_agg", "listagg", "string_agg"];
 
+/// Aggregates that look at all values again for every result: as window functions over growing or
+/// sliding frames they would do so for every row.
+const RECOMPUTING: &[&str] = &["median", "percentile_cont", "quantile_cont"];
+/// Aggregates that do not do so with DISTINCT either.
+const DISTINCT_AT_ONCE: &[&str] = &["count", "max", "min"];
+
 /// Every name of the functions above that DataFusion knows, aliases too, and what becomes of them.
 static NAMES: LazyLock<HashMap<String, Offer>> = LazyLock::new(|| {
     let mut names: HashMap<String, Offer> =
@@ -119,6 +125,11 @@ pub fn is_growing(name: &str) -> bool {
 /// Whether the aggregate of this name, in lower case, cannot be a window function.
 pub fn is_gathering(name: &str) -> bool {
     GATHERING.contains(&name)
+}
+
+/// Whether the aggregate of this name, in lower case, looks at all values again for every result.
+pub fn is_recomputing(name: &str, is_distinct: bool) -> bool {
+    RECOMPUTING.contains(&name) || (is_distinct && !DISTINCT_AT_ONCE.contains(&name))
 }
 
 /// The function as skep offers it; `None` when it is taken away.
@@ -169,9 +180,57 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        self.growth.check(self.name(), &args)?;
-        self.inner.invoke_with_args(args)
+        if is_constant(&args) || args.number_rows <= 1 {
+            self.growth.check(self.name(), &args)?;
+            return self.inner.invoke_with_args(args);
+        }
+        if self.growth.bytes_max(&args.args, args.number_rows) <= RESULT_BYTES_MAX {
+            return self.inner.invoke_with_args(args);
+        }
+        // The most that it could make is seldom what it makes: fewer rows at once tell.
+        let half = args.number_rows / 2;
+        let mut parts = Vec::with_capacity(2);
+        let mut bytes = 0;
+        for rows in [0..half, half..args.number_rows] {
+            let part = self.invoke_with_args(part(&args, rows.clone()))?.into_array(rows.len())?;
+            bytes += part.to_data().get_slice_memory_size().unwrap_or(usize::MAX);
+            bounded(self.name(), bytes, RESULT_BYTES_MAX)?;
+            parts.push(part);
+        }
+        let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+        Ok(ColumnarValue::Array(arrow::compute::concat(&parts)?))
     }
+}
+
+/// The call on some of its rows.
+fn part(args: &ScalarFunctionArgs, rows: std::ops::Range<usize>) -> ScalarFunctionArgs {
+    let sliced = args.args.iter().map(|arg| match arg {
+        ColumnarValue::Array(array) => ColumnarValue::Array(array.slice(rows.start, rows.len())),
+        ColumnarValue::Scalar(scalar) => ColumnarValue::Scalar(scalar.clone()),
+    });
+    ScalarFunctionArgs {
+        args: sliced.collect(),
+        arg_fields: args.arg_fields.clone(),
+        number_rows: rows.len(),
+        return_field: Arc::clone(&args.return_field),
+        config_options: Arc::clone(&args.config_options),
+    }
+}
+
+fn is_constant(args: &ScalarFunctionArgs) -> bool {
+    args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)))
+}
+
+fn bounded(name: &str, bytes: usize, limit: usize) -> Result<()> {
+    if bytes <= limit {
+        return Ok(());
+    }
+    let fault = Fault::new(
+        Code::SQL_FORBIDDEN,
+        format!("function {name}"),
+        format!("it would make up to {bytes} bytes at once, more than {limit}"),
+    );
+    Err(DataFusionError::External(Box::new(fault)))
 }
 
 /// Refuses to put texts together that are too large together.
@@ -181,19 +240,9 @@ pub(super) fn check_sum(name: &str, args: &ScalarFunctionArgs) -> Result<()> {
 
 impl Growth {
     fn check(self, name: &str, args: &ScalarFunctionArgs) -> Result<()> {
-        let is_constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let (rows, limit) =
-            if is_constant { (1, CONSTANT_BYTES_MAX) } else { (args.number_rows, RESULT_BYTES_MAX) };
-        let bytes = self.bytes_max(&args.args, rows);
-        if bytes <= limit {
-            return Ok(());
-        }
-        let fault = Fault::new(
-            Code::SQL_FORBIDDEN,
-            format!("function {name}"),
-            format!("it would make up to {bytes} bytes at once, more than {limit}"),
-        );
-        Err(DataFusionError::External(Box::new(fault)))
+            if is_constant(args) { (1, CONSTANT_BYTES_MAX) } else { (args.number_rows, RESULT_BYTES_MAX) };
+        bounded(name, self.bytes_max(&args.args, rows), limit)
     }
 
     fn bytes_max(self, args: &[ColumnarValue], rows: usize) -> usize {
@@ -216,7 +265,7 @@ impl Growth {
 fn bytes_of(value: &ColumnarValue, rows: usize) -> usize {
     match value {
         ColumnarValue::Array(array) => array.to_data().get_slice_memory_size().unwrap_or(usize::MAX),
-        ColumnarValue::Scalar(scalar) => scalar.size().saturating_mul(rows),
+        ColumnarValue::Scalar(scalar) => scalar_bytes(scalar).saturating_mul(rows),
     }
 }
 
@@ -243,10 +292,16 @@ fn longest(value: &ColumnarValue) -> usize {
             Some(texts) => texts.iter().flatten().map(str::len).max().unwrap_or(0),
             None => array.to_data().get_slice_memory_size().unwrap_or(usize::MAX),
         },
-        ColumnarValue::Scalar(
-            ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text),
-        ) => text.as_ref().map_or(0, String::len),
-        ColumnarValue::Scalar(scalar) => scalar.size(),
+        ColumnarValue::Scalar(scalar) => scalar_bytes(scalar),
+    }
+}
+
+fn scalar_bytes(scalar: &ScalarValue) -> usize {
+    match scalar {
+        ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text) => {
+            text.as_ref().map_or(0, String::len)
+        }
+        other => other.size(),
     }
 }
 

@@ -252,8 +252,18 @@ mod tests {
             "SELECT list_resize([1], 1000000000)",
             "SELECT string_agg(a, ',') OVER () FROM t",
             "SELECT `array_agg`(a) OVER (ORDER BY a) FROM t",
+            "SELECT median(a) OVER (ORDER BY b) FROM t",
+            "SELECT \"median\"(a) OVER (ROWS BETWEEN 9 PRECEDING AND CURRENT ROW) FROM t",
+            "SELECT percentile_cont(a, 0.5) OVER w FROM t WINDOW w AS (ORDER BY b)",
+            "SELECT sum(DISTINCT a) OVER (ORDER BY b) FROM t",
         ] {
             assert_eq!(code(sql.to_owned()), Some(Code::SQL_FORBIDDEN), "{sql}");
+        }
+        for sql in [
+            "SELECT median(a) OVER (PARTITION BY b) FROM t",
+            "SELECT count(DISTINCT a) OVER (ORDER BY b) FROM t",
+        ] {
+            assert_eq!(code(sql.to_owned()), None, "{sql}");
         }
         let doubling = (0..70).fold("[1]".to_owned(), |inner, _| format!("`list_concat`({inner}, [1])"));
         assert_eq!(code(format!("SELECT {doubling}")), Some(Code::SQL_TOO_COMPLEX));

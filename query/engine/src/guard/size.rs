@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, ObjectName, ObjectNamePart, Query, Select, SetExpr, Statement, TableFactor, Visit,
-    Visitor,
+    BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArguments, ObjectName, ObjectNamePart, Query,
+    Select, SetExpr, Statement, TableFactor, Visit, Visitor, WindowType,
 };
 use skep_catalog::fault::{Code, Fault};
 
@@ -111,6 +111,34 @@ impl Counter {
         }
         ControlFlow::Continue(())
     }
+
+    fn window(&self, function: &Function) -> ControlFlow<Fault> {
+        let Some(window) = &function.over else { return ControlFlow::Continue(()) };
+        let name = full_name(&function.name.0);
+        let is_distinct = match &function.args {
+            FunctionArguments::List(list) => list.duplicate_treatment == Some(DuplicateTreatment::Distinct),
+            _ => false,
+        };
+        let why = if functions::is_gathering(&name) {
+            format!("{name} OVER would repeat all rows for every row")
+        } else if functions::is_recomputing(&name, is_distinct) && is_moving(window) {
+            format!("{name} OVER would go through its rows again for every row")
+        } else {
+            return ControlFlow::Continue(());
+        };
+        let fix = "Compute it with GROUP BY in a sub-query and join that; median also takes OVER (PARTITION BY ...) alone.";
+        ControlFlow::Break(refused(Code::SQL_FORBIDDEN, why).with_fix(fix))
+    }
+}
+
+/// Whether the rows that a window function looks at differ from row to row.
+fn is_moving(window: &WindowType) -> bool {
+    match window {
+        WindowType::WindowSpec(spec) => {
+            spec.window_name.is_some() || !spec.order_by.is_empty() || spec.window_frame.is_some()
+        }
+        WindowType::NamedWindow(_) => true,
+    }
 }
 
 /// Length of the longest chain of set operations, found without recursion.
@@ -191,10 +219,7 @@ impl Visitor for Counter {
         match expr {
             Expr::Function(function) => {
                 self.function(&function.name)?;
-                if function.over.is_some() && functions::is_gathering(&full_name(&function.name.0)) {
-                    let why = format!("{} OVER would repeat all rows for every row", function.name);
-                    return ControlFlow::Break(refused(Code::SQL_FORBIDDEN, why));
-                }
+                self.window(function)?;
             }
             Expr::BinaryOp { op: BinaryOperator::StringConcat, .. } => self.growing()?,
             _ => {}

@@ -67,7 +67,7 @@ pub fn endpoints(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> V
     Chunk::single(pinned, move |pinned, wanted| {
         let mut rows = Rows::new(spec, wanted);
         for metastore in &pinned.snapshot.metastores {
-            for endpoint in pinned.shared.catalog.endpoints(metastore.id) {
+            for endpoint in pinned.endpoints(metastore) {
                 rows.push(&[
                     (&metastore.name).into(),
                     (&endpoint.uri).into(),

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use skep_catalog::change::FollowStatus;
 use skep_catalog::fault::Code;
 use skep_query::EngineOptions;
+use skep_query::arrow::array::RecordBatch;
 
 use crate::fixture::{eventually, fixture, fixture_with};
 
@@ -165,6 +167,57 @@ fn memory_is_bounded_and_given_back() {
 }
 
 #[test]
+fn long_texts_are_repeated_within_bounds_only() {
+    let f = fixture_with(EngineOptions { statement_timeout_ms: 600_000, ..tight() });
+    // Half a megabyte each, beside some hundred columns.
+    let long = "(SELECT repeat(column_name, 50000) AS x FROM docs.columns LIMIT 5) AS a";
+    let count = f.rows("SELECT count(*) FROM docs.columns")[0][0].parse::<u64>().unwrap();
+    let length = f.rows(&format!("SELECT sum(length(x)) FROM {long}"))[0][0].parse::<u64>().unwrap();
+    assert_eq!(
+        f.rows(&format!("SELECT count(*), sum(length(x) + length(b.comment) - length(b.comment)) FROM {long}, docs.columns AS b")),
+        [[(5 * count).to_string(), (length * count).to_string()]]
+    );
+    for sql in [
+        format!("SELECT count(*) FROM {long} JOIN docs.columns AS b ON a.x < b.comment"),
+        format!("SELECT sum(length(a.x || b.comment)) FROM {long} JOIN docs.columns AS b ON length(a.x) > length(b.comment)"),
+        "SELECT sum(length(t) + length(u)) FROM (SELECT t, unnest(string_to_array(repeat('a,', 10000), ',')) AS u \
+         FROM (SELECT repeat(column_name, 20000) AS t FROM docs.columns LIMIT 5) AS s) AS v".to_owned(),
+    ] {
+        assert_eq!(f.fault(&sql).code, Code::SQL_MEMORY, "{sql}");
+    }
+}
+
+#[test]
+fn joins_and_lists_of_usual_texts_are_not_refused() {
+    let f = fixture_with(EngineOptions { statement_timeout_ms: 600_000, ..tight() });
+    let tables = f.rows("SELECT count(*) FROM catalog.tables")[0][0].clone();
+    let joined = "SELECT count(*) FROM catalog.tables AS a LEFT JOIN catalog.tables AS b \
+                  USING (metastore_name, catalog_name, database_name, table_name)";
+    assert_eq!(f.rows(joined), [[tables.clone()]]);
+    let whole = "SELECT count(*) FROM (SELECT a.properties, b.* FROM catalog.tables AS a JOIN catalog.tables AS b \
+                 ON a.metastore_name = b.metastore_name AND a.database_name = b.database_name \
+                 AND a.table_name = b.table_name AND a.properties = b.properties) AS t";
+    assert_eq!(f.rows(whole), [[tables]]);
+    let parts = "SELECT count(*) FROM (SELECT location, unnest(string_to_array(location, '/')) AS part FROM catalog.partitions) AS t";
+    let expected =
+        "SELECT sum(length(location) - length(replace(location, '/', '')) + 1) FROM catalog.partitions";
+    assert_eq!(f.rows(parts), f.rows(expected));
+}
+
+#[test]
+fn a_function_is_refused_for_what_it_makes_and_not_for_what_it_might() {
+    let f = fixture_with(EngineOptions { statement_timeout_ms: 600_000, ..tight() });
+    // Every byte could be a match; few are.
+    let replaced = "SELECT sum(length(replace(repeat(location, 30), 'hdfs://', 's3a://a-bucket-with-a-rather-long-name/'))) \
+                    FROM catalog.partitions";
+    let expected = "SELECT sum(30 * (length(location) - 7 + 39)) FROM catalog.partitions";
+    assert_eq!(f.rows(replaced), f.rows(expected));
+    let much =
+        "SELECT sum(length(replace(repeat(location, 200), '/', repeat('x', 100)))) FROM catalog.partitions";
+    assert_eq!(f.fault(much).code, Code::SQL_FORBIDDEN);
+}
+
+#[test]
 fn window_functions_work_within_memory_and_give_it_back() {
     let f = fixture_with(tight());
     for _ in 0..20 {
@@ -221,6 +274,23 @@ fn a_statement_sees_one_snapshot() {
     let batch = futures::executor::block_on(result.next()).unwrap().unwrap();
     assert_eq!(batch.num_rows(), 2);
     assert_eq!(f.rows("SELECT count(*) FROM federation.metastores"), [["0"]]);
+}
+
+#[test]
+fn a_statement_sees_one_state_of_the_followers() {
+    let f = fixture();
+    let sql = "SELECT metastore_name, state FROM sync.status WHERE metastore_name = 'west' UNION ALL \
+               SELECT endpoint_uri, state FROM federation.endpoints WHERE metastore_name = 'west'";
+    let before = f.rows(sql);
+    let result = futures::executor::block_on(f.engine.query(sql)).unwrap();
+    for metastore in &f.catalog.snapshot().metastores {
+        f.catalog.update_status(metastore.id, |status| *status = FollowStatus::default());
+        f.catalog.set_endpoints(metastore.id, Vec::new());
+    }
+    let rows: usize =
+        futures::executor::block_on(result.collect()).unwrap().iter().map(RecordBatch::num_rows).sum();
+    assert_eq!(rows, before.len());
+    assert_eq!(f.rows(sql).len(), 1);
 }
 
 #[test]

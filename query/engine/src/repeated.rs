@@ -1,0 +1,361 @@
+//! Memory of operators that repeat rows.
+//!
+//! A join, and the unnesting of a list, copies a row into every row that it becomes, and its
+//! batches are no part of the memory pool: one text of a megabyte beside 8,192 rows is eight
+//! gigabytes. So these operators make smaller batches, and their inputs are watched: an operator
+//! that would copy more than [`COPIED_BYTES_MAX`] at once is refused before it does.
+
+use std::any::Any;
+use std::fmt;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use arrow::array::{Array, AsArray, OffsetSizeTrait, RecordBatch};
+use arrow::datatypes::{ArrowNativeType, DataType, SchemaRef};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::joins::CrossJoinExec;
+use datafusion::physical_plan::unnest::UnnestExec;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
+    ReplaceChildrenOptions,
+};
+use futures::{Stream, StreamExt};
+use skep_catalog::fault::{Code, Fault};
+
+/// Rows that such an operator makes at once.
+const BATCH_ROWS: usize = 1_024;
+/// Bytes that it makes at once.
+const COPIED_BYTES_MAX: usize = 64 << 20;
+
+/// Puts every such operator between its watchers.
+#[derive(Debug)]
+pub struct RepeatedRowsRule;
+
+impl PhysicalOptimizerRule for RepeatedRowsRule {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|plan| {
+            let Some(sides) = sides(&plan) else { return Ok(Transformed::no(plan)) };
+            let children: Vec<_> = plan.children().into_iter().cloned().collect();
+            let watched = children.into_iter().zip(sides).map(|(input, side)| Watched::wrap(input, side));
+            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+            let plan = plan.replace_children(watched.collect(), options)?;
+            Ok(Transformed::yes(Watched::wrap(plan, Side::Above)))
+        })
+        .data()
+    }
+
+    fn name(&self) -> &str {
+        "repeated_rows"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// What to watch at each input; `None` for an operator that repeats no rows.
+fn sides(plan: &Arc<dyn ExecutionPlan>) -> Option<Vec<Side>> {
+    let operator: &dyn Any = plan.as_ref();
+    if let Some(unnest) = operator.downcast_ref::<UnnestExec>() {
+        let lists = unnest.list_column_indices().iter().map(|list| list.index_in_input_schema);
+        return Some(vec![Side::Unnested(lists.collect())]);
+    }
+    if !plan.name().ends_with("JoinExec") {
+        return None;
+    }
+    let is_cross = operator.downcast_ref::<CrossJoinExec>().is_some();
+    let widest = Arc::new(AtomicUsize::new(0));
+    Some(vec![Side::Kept(Arc::clone(&widest)), Side::Passing { widest, is_cross }])
+}
+
+#[derive(Clone, Debug)]
+enum Side {
+    /// Sets the size of batches.
+    Above,
+    /// Below a join, read first and kept: its widest row is noted.
+    Kept(Arc<AtomicUsize>),
+    /// Below a join, read then: each batch meets the rows that are kept. A cross join copies one
+    /// of these for every batch, and is given as many rows as fit.
+    Passing { widest: Arc<AtomicUsize>, is_cross: bool },
+    /// Below the unnesting of these columns.
+    Unnested(Vec<usize>),
+}
+
+#[derive(Debug)]
+struct Watched {
+    input: Arc<dyn ExecutionPlan>,
+    side: Side,
+}
+
+impl Watched {
+    fn wrap(input: Arc<dyn ExecutionPlan>, side: Side) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self { input, side })
+    }
+}
+
+impl DisplayAs for Watched {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.side {
+            Side::Above => write!(f, "RepeatedRows: rows={BATCH_ROWS}"),
+            _ => write!(f, "RepeatedRows: watch"),
+        }
+    }
+}
+
+impl ExecutionPlan for Watched {
+    fn name(&self) -> &str {
+        "RepeatedRows"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match (children.pop(), children.is_empty()) {
+            (Some(input), true) => Ok(Self::wrap(input, self.side.clone())),
+            _ => internal_err!("a watcher has one child"),
+        }
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        if matches!(self.side, Side::Above) {
+            return self.input.execute(partition, Arc::new(with_batch_rows(&context, BATCH_ROWS)));
+        }
+        let input = self.input.execute(partition, context)?;
+        Ok(Box::pin(WatchedRows { input, side: self.side.clone(), rest: None }))
+    }
+}
+
+fn with_batch_rows(context: &TaskContext, rows: usize) -> TaskContext {
+    TaskContext::new(
+        context.task_id(),
+        context.session_id(),
+        context.session_config().clone().with_batch_size(rows),
+        context.scalar_functions().clone(),
+        context.higher_order_functions().clone(),
+        context.aggregate_functions().clone(),
+        context.window_functions().clone(),
+        context.runtime_env(),
+    )
+}
+
+struct WatchedRows {
+    input: SendableRecordBatchStream,
+    side: Side,
+    /// Rows that are handed on next, and how many of them at once.
+    rest: Option<(RecordBatch, usize)>,
+}
+
+impl WatchedRows {
+    /// Rows of a batch that may be handed on at once.
+    fn rows_at_once(&self, batch: &RecordBatch) -> Result<usize> {
+        let widest_here = || batch.columns().iter().map(|column| longest(column.as_ref())).sum();
+        match &self.side {
+            Side::Above => Ok(batch.num_rows()),
+            Side::Kept(widest) => {
+                widest.fetch_max(widest_here(), Ordering::Relaxed);
+                Ok(batch.num_rows())
+            }
+            Side::Passing { widest, is_cross } => {
+                let row_bytes = widest.load(Ordering::Relaxed).saturating_add(widest_here()).max(1);
+                if *is_cross {
+                    return Ok((COPIED_BYTES_MAX / row_bytes).clamp(1, BATCH_ROWS));
+                }
+                bounded(row_bytes.saturating_mul(BATCH_ROWS))?;
+                Ok(BATCH_ROWS)
+            }
+            Side::Unnested(lists) => {
+                for row in 0..batch.num_rows() {
+                    let made = lists.iter().map(|list| leaves(batch.column(*list).as_ref(), row..row + 1));
+                    let rows = made.max().unwrap_or(1).max(BATCH_ROWS);
+                    let others = (0..batch.num_columns()).filter(|column| !lists.contains(column));
+                    let copied = others.map(|column| bytes_of(batch.column(column).as_ref(), row..row + 1));
+                    bounded(copied.sum::<usize>().saturating_mul(rows))?;
+                }
+                Ok(batch.num_rows())
+            }
+        }
+    }
+}
+
+fn bounded(bytes: usize) -> Result<()> {
+    if bytes <= COPIED_BYTES_MAX {
+        return Ok(());
+    }
+    let why = format!(
+        "rows that are joined or unnested would take {bytes} bytes, more than {COPIED_BYTES_MAX}, at once"
+    );
+    let fault = Fault::new(Code::SQL_MEMORY, "statement ended", why)
+        .with_fix("Leave long texts out of what is joined or unnested, and ask for them by their keys.");
+    Err(DataFusionError::External(Box::new(fault)))
+}
+
+/// Bytes of the row of an array that has most.
+fn longest(array: &dyn Array) -> usize {
+    match array.data_type() {
+        DataType::Utf8 => {
+            let offsets = array.as_string::<i32>().value_offsets();
+            4 + offsets.windows(2).map(|pair| pair[1].as_usize() - pair[0].as_usize()).max().unwrap_or(0)
+        }
+        other => match other.primitive_width() {
+            Some(width) => width,
+            None => (0..array.len()).map(|row| bytes_of(array, row..row + 1)).max().unwrap_or(0),
+        },
+    }
+}
+
+/// Bytes of some rows of an array.
+fn bytes_of(array: &dyn Array, rows: Range<usize>) -> usize {
+    let count = rows.len();
+    match array.data_type() {
+        DataType::Utf8 => span(array.as_string::<i32>().value_offsets(), &rows).len() + 4 * count,
+        DataType::LargeUtf8 => span(array.as_string::<i64>().value_offsets(), &rows).len() + 8 * count,
+        DataType::Utf8View => {
+            let texts = array.as_string_view();
+            rows.filter(|row| texts.is_valid(*row)).map(|row| 16 + texts.value(row).len()).sum()
+        }
+        DataType::Binary => span(array.as_binary::<i32>().value_offsets(), &rows).len() + 4 * count,
+        DataType::List(_) => {
+            let lists = array.as_list::<i32>();
+            bytes_of(lists.values().as_ref(), span(lists.value_offsets(), &rows)) + 4 * count
+        }
+        DataType::Map(..) => {
+            let map = array.as_map();
+            let entries = span(map.value_offsets(), &rows);
+            map.entries().columns().iter().map(|c| bytes_of(c.as_ref(), entries.clone())).sum::<usize>()
+                + 4 * count
+        }
+        DataType::Struct(_) => {
+            array.as_struct().columns().iter().map(|column| bytes_of(column.as_ref(), rows.clone())).sum()
+        }
+        other => match other.primitive_width() {
+            Some(width) => width * count,
+            None if matches!(other, DataType::Boolean | DataType::Null) => count,
+            // Rare: counted as if every row were all of it.
+            None => array.to_data().get_slice_memory_size().unwrap_or(usize::MAX),
+        },
+    }
+}
+
+/// Innermost elements of some rows of an array of lists.
+fn leaves(array: &dyn Array, rows: Range<usize>) -> usize {
+    match array.data_type() {
+        DataType::List(_) => {
+            let lists = array.as_list::<i32>();
+            leaves(lists.values().as_ref(), span(lists.value_offsets(), &rows)).max(rows.len())
+        }
+        DataType::LargeList(_) => {
+            let lists = array.as_list::<i64>();
+            leaves(lists.values().as_ref(), span(lists.value_offsets(), &rows)).max(rows.len())
+        }
+        _ => rows.len(),
+    }
+}
+
+/// Where the values of some rows are.
+fn span<O: OffsetSizeTrait>(offsets: &[O], rows: &Range<usize>) -> Range<usize> {
+    match (offsets.get(rows.start), offsets.get(rows.end)) {
+        (Some(start), Some(end)) => start.as_usize()..end.as_usize(),
+        _ => 0..0,
+    }
+}
+
+impl Stream for WatchedRows {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let (batch, at_once) = match this.rest.take() {
+            Some(rest) => rest,
+            None => match this.input.poll_next_unpin(context) {
+                Poll::Ready(Some(Ok(batch))) => match this.rows_at_once(&batch) {
+                    Ok(at_once) => (batch, at_once),
+                    Err(e) => return Poll::Ready(Some(Err(e))),
+                },
+                other => return other,
+            },
+        };
+        if batch.num_rows() <= at_once {
+            return Poll::Ready(Some(Ok(batch)));
+        }
+        let next = batch.slice(0, at_once);
+        this.rest = Some((batch.slice(at_once, batch.num_rows() - at_once), at_once));
+        Poll::Ready(Some(Ok(next)))
+    }
+}
+
+impl RecordBatchStream for WatchedRows {
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, ListBuilder, StringArray, StringBuilder};
+
+    use super::*;
+
+    fn lists(rows: &[&[&str]]) -> ArrayRef {
+        let mut builder = ListBuilder::new(StringBuilder::new());
+        for row in rows {
+            builder.append_value(row.iter().map(Some));
+        }
+        Arc::new(builder.finish())
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_row_alone() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["a", "bcd", ""]));
+        assert_eq!([0, 1, 2].map(|row| bytes_of(texts.as_ref(), row..row + 1)), [5, 7, 4]);
+        let cut = texts.slice(1, 2);
+        assert_eq!(bytes_of(cut.as_ref(), 0..1), 7);
+        assert_eq!([&texts, &cut].map(|array| longest(array.as_ref())), [7, 7]);
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        assert_eq!(bytes_of(numbers.as_ref(), 0..2), 16);
+        let lists = lists(&[&["a", "b"], &[], &["cdef"]]);
+        assert_eq!([0, 1, 2].map(|row| bytes_of(lists.as_ref(), row..row + 1)), [14, 4, 12]);
+        assert_eq!([0, 1, 2].map(|row| leaves(lists.as_ref(), row..row + 1)), [2, 1, 1]);
+    }
+}
