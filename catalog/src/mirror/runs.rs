@@ -76,8 +76,12 @@ pub(super) async fn run(session: &Arc<Session>, kind: &'static str, head: Option
         session.recall();
     }
     tracing::info!(
-        kind, read = report.objects_read, changed = report.objects_changed,
-        failed = report.objects_failed, is_complete = fault.is_none(), "pass ended"
+        kind,
+        read = report.objects_read,
+        changed = report.objects_changed,
+        failed = report.objects_failed,
+        is_complete = fault.is_none(),
+        "pass ended"
     );
     Outcome { report, fault }
 }

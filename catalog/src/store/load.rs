@@ -10,7 +10,7 @@ use super::collection::{Address, Collection, Placed};
 use super::delta::{self, Delta};
 use super::entry::{Entry, Hot};
 use super::segment::{self, HotBlock, Known};
-use super::tree::Tree;
+use super::tree::{Tree, Unsealed};
 use super::{keys, record};
 use crate::fault::{Code, Fault};
 use crate::model::*;
@@ -46,7 +46,7 @@ impl Loader {
         result
     }
 
-    fn part(&self, key: &[u8], is_gone: impl Fn() -> bool) -> Result<Vec<u8>, Fault> {
+    fn part(&self, key: &[u8], is_gone: impl Fn() -> bool) -> Result<Unsealed, Fault> {
         match self.tree.get(key)? {
             Some(record) => Ok(record),
             None if is_gone() => Err(Fault::new(

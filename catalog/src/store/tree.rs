@@ -51,6 +51,17 @@ impl Batch {
     }
 }
 
+/// A record whose seal was checked.
+pub(crate) struct Unsealed(sled::IVec);
+
+impl std::ops::Deref for Unsealed {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0[SEAL_BYTES..]
+    }
+}
+
 /// Why the tree could not be opened.
 pub(crate) enum Refusal {
     /// Another process holds it.
@@ -105,12 +116,11 @@ impl Tree {
         Ok(Self { db, file, path: path.to_owned(), disk_free_bytes_min: options.disk_free_bytes_min })
     }
 
-    /// The record of a key.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
-        match self.guard("read", || self.db.get(key))? {
-            Some(value) => Ok(Some(unseal(key, &value)?.to_vec())),
-            None => Ok(None),
-        }
+    /// The record of a key, not copied.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Unsealed>, Fault> {
+        let Some(value) = self.guard("read", || self.db.get(key))? else { return Ok(None) };
+        unseal(key, &value)?;
+        Ok(Some(Unsealed(value)))
     }
 
     /// Calls `visit` with key and record, in order of key, for every key with this prefix. A record
