@@ -245,6 +245,28 @@ mod tests {
     }
 
     #[test]
+    fn sub_queries_in_sub_queries_are_few() {
+        let nested = |n: usize| {
+            (0..n).fold("SELECT a FROM t".to_owned(), |q, _| format!("SELECT a FROM t WHERE a IN ({q})"))
+        };
+        assert_eq!(code(nested(6)), None);
+        assert_eq!(code(nested(12)), Some(Code::SQL_TOO_COMPLEX));
+        let exists = |n: usize| {
+            (0..n).fold("SELECT 1 FROM t".to_owned(), |q, _| format!("SELECT 1 FROM t WHERE EXISTS ({q})"))
+        };
+        assert_eq!(code(exists(12)), Some(Code::SQL_TOO_COMPLEX));
+        let chain = |n: usize| {
+            let links = (1..n)
+                .map(|i| format!(", t{i} AS (SELECT a FROM t WHERE a = (SELECT max(a) FROM t{}))", i - 1));
+            format!("WITH t0 AS (SELECT 1 AS a){} SELECT * FROM t{}", links.collect::<String>(), n - 1)
+        };
+        assert_eq!(code(chain(5)), None);
+        assert_eq!(code(chain(20)), Some(Code::SQL_TOO_COMPLEX));
+        let beside = vec!["a IN (SELECT a FROM t)"; 40].join(" AND ");
+        assert_eq!(code(format!("SELECT a FROM t WHERE {beside}")), None);
+    }
+
+    #[test]
     fn quotes_hide_no_function() {
         for sql in [
             "SELECT `array_repeat`('a', 1000000000)",

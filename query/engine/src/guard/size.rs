@@ -14,6 +14,15 @@ use skep_catalog::fault::{Code, Fault};
 
 use super::{DEPTH_MAX, NODES_MAX, functions, refused, too_complex};
 
+/// Levels that a sub-query in an expression counts for. Every one in another makes planning up to
+/// twice as long, inside single rules that cannot be stopped: seven are milliseconds, forty are for
+/// ever.
+const SUB_QUERY_DEPTH: usize = DEPTH_MAX / 8;
+
+fn is_sub_query(expr: &Expr) -> bool {
+    matches!(expr, Expr::InSubquery { .. } | Expr::Exists { .. } | Expr::Subquery(_))
+}
+
 /// Errors: `SQL_TOO_COMPLEX`, `SQL_FORBIDDEN`.
 pub fn check(statement: &Statement) -> Result<(), Fault> {
     match statement.visit(&mut Counter::default()) {
@@ -216,6 +225,9 @@ impl Visitor for Counter {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Fault> {
+        if is_sub_query(expr) {
+            self.depth += SUB_QUERY_DEPTH;
+        }
         match expr {
             Expr::Function(function) => {
                 self.function(&function.name)?;
@@ -227,7 +239,10 @@ impl Visitor for Counter {
         self.down()
     }
 
-    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<Fault> {
+    fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Fault> {
+        if is_sub_query(expr) {
+            self.depth -= SUB_QUERY_DEPTH;
+        }
         self.up()
     }
 }

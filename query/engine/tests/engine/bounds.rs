@@ -33,7 +33,11 @@ fn bombs_are_refused_or_end_within_bounds() {
         let bars = (0..30).fold("SELECT 'aaaaaaaaaa' AS a".to_owned(), |inner, _| {
             format!("SELECT a || a AS a FROM ({inner}) AS t")
         });
+        let nested = (0..40).fold("SELECT table_name FROM catalog.tables".to_owned(), |inner, _| {
+            format!("SELECT table_name FROM catalog.tables WHERE table_name IN ({inner})")
+        });
         let bombs = [
+            nested,
             format!("SELECT {}1", "1+".repeat(2_000)),
             format!("SELECT 1 WHERE {}true", "1 = 1 OR ".repeat(2_000)),
             format!("SELECT 1 WHERE {}true", "1 = 1 OR ".repeat(20_000)),
@@ -68,6 +72,7 @@ fn bombs_are_refused_or_end_within_bounds() {
             assert!(fault.code.as_str().starts_with("SQL_"), "{head}: {fault}");
             assert!(fault.to_string().len() < 2_000, "{head}: {fault}");
         }
+        eventually("the end of all work", || f.engine.statements_under_way() == 0);
         assert_eq!(f.rows("SELECT count(*) FROM federation.metastores"), [["2"]]);
     });
     bombs.unwrap().join().unwrap();
