@@ -1,7 +1,7 @@
 //! Benchmark `partitions-sql`: six questions about millions of partitions, beside DuckDB on the
 //! same rows; memory and disk per partition; restart to the first answer.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
@@ -78,16 +78,21 @@ fn questions(warehouse: &Warehouse) -> Vec<Question> {
 }
 
 /// Runs it: the arguments are the number of partitions, by default 10,000,000, and how many of
-/// them a table has, by default 1,000.
+/// them a table has, by default 1,000, and a folder for the store, which is kept and used again.
 pub fn run(arguments: &[String]) -> Outcome {
     print_header("partitions-sql", arguments);
     let number = |place: usize, default: usize| arguments.get(place).map_or(Ok(default), |text| text.parse());
     let warehouse = Warehouse::of(number(0, 10_000_000)?, number(1, 1_000)?);
     let folder = tempfile::tempdir()?;
-    let path = folder.path().join("store");
+    let path = arguments.get(2).map_or_else(|| folder.path().join("store"), PathBuf::from);
     let runtime = Runtime::new()?;
 
-    let rows = fill(&path, &warehouse)?;
+    if path.exists() {
+        println!("not written: {} is there already", path.display());
+    } else {
+        fill(&path, &warehouse)?;
+    }
+    let rows = warehouse.rows();
 
     let begin = Instant::now();
     let before_open = usage::resident_bytes();
@@ -171,8 +176,8 @@ pub fn run(arguments: &[String]) -> Outcome {
     Ok(())
 }
 
-/// Writes all rows as a mirror does, and prints what that takes; gives their number.
-fn fill(path: &Path, warehouse: &Warehouse) -> Outcome<usize> {
+/// Writes all rows as a mirror does, and prints what that takes.
+fn fill(path: &Path, warehouse: &Warehouse) -> Outcome {
     let catalog = open(path)?;
     let settings = METASTORES.map(|name| MetastoreSettings {
         name: name.to_owned(),
@@ -220,7 +225,7 @@ fn fill(path: &Path, warehouse: &Warehouse) -> Outcome<usize> {
         catalog.apply(origin(*id), vec![Change::PutRun(finished(catalog.next_run_id()))])?;
     }
     catalog.flush()?;
-    let rows: usize = (0..warehouse.tables).map(|table| warehouse.partition_count(table)).sum();
+    let rows = warehouse.rows();
     let facts = catalog.facts();
     let per = |bytes: u64| bytes as f64 / rows as f64;
     let packed = packed_bytes as f64 / sampled as f64;
@@ -237,7 +242,7 @@ fn fill(path: &Path, warehouse: &Warehouse) -> Outcome<usize> {
         raw_bytes as f64 / sampled as f64,
         per(facts.size_on_disk_bytes) - packed
     );
-    Ok(rows)
+    Ok(())
 }
 
 fn finished(run_id: u64) -> Run {

@@ -47,6 +47,11 @@ impl Warehouse {
         self.mean_partitions * (50 + table % 101) / 100
     }
 
+    /// How many partitions all tables have.
+    pub fn rows(&self) -> usize {
+        (0..self.tables).map(|table| self.partition_count(table)).sum()
+    }
+
     /// A table in the middle that has the mean number of partitions and no old ones.
     pub fn middle_table(&self) -> usize {
         let is_plain = |table: &usize| table % 101 == 50 && !table.is_multiple_of(10);

@@ -10,7 +10,7 @@ use skep_tests::bench::{Outcome, events, first_mirror, partitions_sql, sample};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const USAGE: &str = "usage: skep-bench BENCHMARK, one of
-  partitions-sql [PARTITIONS] [PER_TABLE]
+  partitions-sql [PARTITIONS] [PER_TABLE] [FOLDER]
                                       six questions about 10,000,000 partitions, beside DuckDB
   first-mirror [PARTITIONS]           1,000,000 from the sample metastore, beside a bare client
   first-mirror-real [PARTITIONS]      20,000 from a real metastore 3.1.3, beside a bare client
