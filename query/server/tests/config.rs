@@ -182,3 +182,9 @@ fn every_option_is_documented_and_shown_in_the_settings() {
     let timeout = settings.iter().find(|setting| setting.key == "metastore.dc1.request_timeout_ms").unwrap();
     assert_eq!(timeout.value.as_deref(), Some("30_000"));
 }
+
+#[test]
+fn a_file_without_an_end_is_not_read_for_ever() {
+    let fault = Config::load(Path::new("/dev/zero")).unwrap_err();
+    assert!(fault.to_string().contains("longer than"), "{fault}");
+}

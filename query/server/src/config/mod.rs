@@ -14,6 +14,7 @@ pub mod reader;
 pub mod section;
 pub mod value;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use skep_catalog::fault::{Code, Fault};
@@ -35,6 +36,9 @@ const NOT_YET: &[(&str, &str)] = &[
 ];
 
 const URI_FIX: &str = "Write it as thrift://host:port, IPv6 addresses as thrift://[::1]:9083.";
+
+/// Bytes of a config file: thousands of metastores.
+const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// Characters of a metastore's name.
 const METASTORE_NAME_CHARS_MAX: usize = 64;
@@ -70,9 +74,15 @@ impl Config {
     ///
     /// Errors: `CONFIG_UNREADABLE`, `CONFIG_INVALID`; one sentence about the first thing wrong.
     pub fn load(file: &Path) -> Result<Self, Fault> {
-        let text = std::fs::read(file).map_err(|error| {
-            Fault::new(Code::CONFIG_UNREADABLE, file.display().to_string(), error.to_string())
-        })?;
+        let unreadable =
+            |why: String| Fault::new(Code::CONFIG_UNREADABLE, file.display().to_string(), why);
+        let mut text = Vec::new();
+        std::fs::File::open(file)
+            .and_then(|opened| opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut text))
+            .map_err(|error| unreadable(error.to_string()))?;
+        if FILE_BYTES_MAX < text.len() as u64 {
+            return Err(unreadable(format!("it is longer than {FILE_BYTES_MAX} bytes")));
+        }
         let text = String::from_utf8(text).map_err(|_| {
             Fault::new(Code::CONFIG_INVALID, file.display().to_string(), "it is not UTF-8 text")
         })?;
