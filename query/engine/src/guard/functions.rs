@@ -23,6 +23,8 @@ pub const GROWING_CALLS_MAX: usize = 64;
 const FORBIDDEN: &[&str] = &[
     "array_repeat",
     "array_resize",
+    "arrow_cast",
+    "arrow_try_cast",
     "gen_series",
     "generate_series",
     "glob",

@@ -316,6 +316,11 @@ mod tests {
             "SELECT * FROM generate_series(1, 100000000)",
             "SELECT unnest(range(1, 100000000))",
             "SELECT array_repeat('a', 1000000000)",
+            "SELECT arrow_cast(NULL, 'FixedSizeBinary(2000000000)')",
+            "SELECT CAST(NULL AS INT[1000000][1000000])",
+            "SELECT CAST(NULL AS INT[1000000][])",
+            "SELECT TRY_CAST(NULL AS ARRAY<INT[1000000]>)",
+            "SELECT NULL::STRUCT<a INT[1000000]>",
             "SELECT * FROM read_csv('/etc/passwd')",
         ] {
             assert_eq!(code(sql.to_owned()), Some(Code::SQL_FORBIDDEN), "{sql}");

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArguments, ObjectName, ObjectNamePart, Query,
-    Select, SetExpr, Statement, TableFactor, Visit, Visitor, WindowType,
+    ArrayElemTypeDef, BinaryOperator, DataType, DuplicateTreatment, Expr, Function, FunctionArguments,
+    ObjectName, ObjectNamePart, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor, WindowType,
 };
 use skep_catalog::fault::{Code, Fault};
 
@@ -21,6 +21,19 @@ const SUB_QUERY_DEPTH: usize = DEPTH_MAX / 8;
 
 fn is_sub_query(expr: &Expr) -> bool {
     matches!(expr, Expr::InSubquery { .. } | Expr::Exists { .. } | Expr::Subquery(_))
+}
+
+/// Whether a type says how many values its lists have. A NULL of such a type is made with all of
+/// them, outside of every memory limit.
+fn has_sized_list(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Array(ArrayElemTypeDef::SquareBracket(_, Some(_))) => true,
+        DataType::Array(
+            ArrayElemTypeDef::SquareBracket(inner, None) | ArrayElemTypeDef::AngleBracket(inner),
+        ) => has_sized_list(inner),
+        DataType::Struct(fields, _) => fields.iter().any(|field| has_sized_list(&field.field_type)),
+        _ => false,
+    }
 }
 
 /// Errors: `SQL_TOO_COMPLEX`, `SQL_FORBIDDEN`.
@@ -234,6 +247,10 @@ impl Visitor for Counter {
                 self.window(function)?;
             }
             Expr::BinaryOp { op: BinaryOperator::StringConcat, .. } => self.growing()?,
+            Expr::Cast { data_type, .. } if has_sized_list(data_type) => {
+                let why = "a type such as INT[3] makes lists of that many values, however many that is";
+                return ControlFlow::Break(refused(Code::SQL_FORBIDDEN, why));
+            }
             _ => {}
         }
         self.down()

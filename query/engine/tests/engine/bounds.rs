@@ -47,6 +47,8 @@ fn bombs_are_refused_or_end_within_bounds() {
             "SELECT repeat(repeat('a', 1000000), 1000000)".to_owned(),
             "SELECT length(repeat(repeat(repeat('abc', 10000), 1000), 1000))".to_owned(),
             "SELECT lpad('a', 2000000000, 'b')".to_owned(),
+            "SELECT CAST(NULL AS INT[1000000][1000000])".to_owned(),
+            "SELECT arrow_cast(location, 'FixedSizeBinary(2000000000)') FROM catalog.partitions".to_owned(),
             "SELECT rpad('a', 2000000000)".to_owned(),
             "SELECT replace(repeat('a', 1000000), 'a', repeat('b', 1000000))".to_owned(),
             "SELECT * FROM generate_series(1, 100000000)".to_owned(),

@@ -74,8 +74,7 @@ impl Config {
     ///
     /// Errors: `CONFIG_UNREADABLE`, `CONFIG_INVALID`; one sentence about the first thing wrong.
     pub fn load(file: &Path) -> Result<Self, Fault> {
-        let unreadable =
-            |why: String| Fault::new(Code::CONFIG_UNREADABLE, file.display().to_string(), why);
+        let unreadable = |why: String| Fault::new(Code::CONFIG_UNREADABLE, file.display().to_string(), why);
         let mut text = Vec::new();
         std::fs::File::open(file)
             .and_then(|opened| opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut text))
