@@ -125,6 +125,29 @@ pub enum EventSubject {
     Nothing,
 }
 
+impl EventSubject {
+    /// Bytes that the names of partitions take in memory, roughly.
+    pub fn names_bytes(&self) -> usize {
+        let bytes = |name: &String| size_of::<String>() + name.len();
+        match self {
+            Self::PartitionsPut(_, names) | Self::PartitionsDropped(_, names) => {
+                names.iter().map(bytes).sum()
+            }
+            Self::PartitionRenamed { from, to, .. } => bytes(from) + bytes(to),
+            _ => 0,
+        }
+    }
+
+    /// Makes it all partitions of the table, instead of those that it names.
+    pub fn forget_names(&mut self) {
+        match self {
+            Self::PartitionsPut(_, names) | Self::PartitionsDropped(_, names) => *names = Vec::new(),
+            Self::PartitionRenamed { table, .. } => *self = Self::PartitionsPut(table.clone(), Vec::new()),
+            _ => {}
+        }
+    }
+}
+
 /// One entry of a metastore's notification log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceEvent {

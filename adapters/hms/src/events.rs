@@ -21,6 +21,16 @@ use crate::thrift::{Flaw, Kind, Reader, Result, ThriftError};
 /// page are unpacked one after the other, so this is also what a metastore has in memory at once.
 const MESSAGE_BYTES_MAX: u64 = 32 << 20;
 
+/// The name of an object as metastores keep it: events repeat the spelling of whoever made the
+/// change.
+pub fn identifier(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+fn database_of(catalog: &str, database: &str) -> DatabaseName {
+    DatabaseName::new(identifier(catalog), identifier(database))
+}
+
 /// A `NotificationEvent` struct as it came.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RawEvent<'a> {
@@ -68,12 +78,12 @@ impl<'a> RawEvent<'a> {
 
     fn database_name(&self) -> Option<DatabaseName> {
         let database = self.database.filter(|name| !name.is_empty())?;
-        Some(DatabaseName::new(self.catalog.unwrap_or(DEFAULT_CATALOG), database))
+        Some(database_of(self.catalog.unwrap_or(DEFAULT_CATALOG), database))
     }
 
     fn table_name(&self) -> Option<TableName> {
         let table = self.table.filter(|name| !name.is_empty())?;
-        Some(self.database_name()?.table(table))
+        Some(self.database_name()?.table(identifier(table)))
     }
 
     /// The message as JSON text; `None` when it cannot be unpacked.
@@ -219,7 +229,7 @@ fn foreign_key_table(event: &RawEvent<'_>) -> Option<TableName> {
     let list: Message<'_> = message(&json)?;
     let key: ForeignKey<'_> = message(list.keys.first()?)?;
     let catalog = event.catalog.unwrap_or(DEFAULT_CATALOG);
-    Some(DatabaseName::new(catalog, key.database.text).table(key.table.text))
+    Some(database_of(catalog, &key.database.text).table(identifier(&key.table.text)))
 }
 
 /// The partition of a statistics event: by name, or by values and the table's keys.
@@ -287,8 +297,7 @@ impl TableObject<'_> {
             None => event.catalog.unwrap_or(DEFAULT_CATALOG),
         };
         let is_named = !self.table.text.is_empty() && !self.database.text.is_empty();
-        is_named
-            .then(|| DatabaseName::new(catalog, self.database.text.as_ref()).table(self.table.text.as_ref()))
+        is_named.then(|| database_of(catalog, &self.database.text).table(identifier(&self.table.text)))
     }
 }
 

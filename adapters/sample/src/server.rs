@@ -210,6 +210,9 @@ async fn answer(stream: &mut TcpStream, shared: &Shared, message: &Message) -> s
             let exception = ApplicationException::new(ExceptionKind::Internal, message.clone());
             (MessageType::Exception, exception.encode())
         }
+        Some(Trouble::Meta { message: text }) => {
+            methods::answer_meta(shared.metastore.read().generation(), &message.name, text)
+        }
         Some(Trouble::MissingMethod) => {
             let text = format!("Invalid method name: '{}'", message.name);
             (MessageType::Exception, ApplicationException::new(ExceptionKind::UnknownMethod, text).encode())

@@ -35,6 +35,12 @@ pub enum Trouble {
         /// Its text.
         message: String,
     },
+    /// A `MetaException` where the method declares it, as when the metastore's database fails;
+    /// else as [`Trouble::Fail`].
+    Meta {
+        /// Its text.
+        message: String,
+    },
     /// A `TApplicationException` of type 1, as if the server did not have the method.
     MissingMethod,
 }

@@ -4,11 +4,11 @@
 
 mod wire;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use skep_catalog::fault::Code;
 use skep_catalog::model::{ConstraintKind, DatabaseName};
-use skep_catalog::ports::{EventSubject, Source};
+use skep_catalog::ports::{Batch, EventSubject, Source};
 use skep_hms::HmsSource;
 use skep_hms::client::ClientOptions;
 use skep_sample::{Churn, Content, Garbage, Generation, SampleServer, Trouble, TroubleRule};
@@ -144,4 +144,115 @@ async fn one_broken_table_does_not_spoil_its_batch() {
     assert_eq!(batch.items.len(), names.len() - 1);
     assert_eq!(batch.failed.len(), 1);
     assert_eq!(batch.failed[0].0, "customers");
+}
+
+/// Names that a source tells of, by what was asked; `None` where it told of an error.
+type Told = BTreeMap<String, Option<BTreeSet<String>>>;
+
+fn named<T, E>(read: Result<T, E>, names: impl FnOnce(T) -> Vec<String>) -> Option<BTreeSet<String>> {
+    read.ok().map(|read| names(read).into_iter().collect())
+}
+
+/// Those that failed exist too.
+fn in_batch<T>(batch: Batch<T>) -> Vec<String> {
+    let items = batch.items.into_iter().map(|(name, _)| name);
+    items.chain(batch.failed.into_iter().map(|(name, _)| name)).collect()
+}
+
+/// Everything that a source tells of the tables of `sales`.
+async fn everything(source: &HmsSource, keys: &BTreeMap<String, Vec<String>>) -> Told {
+    let sales = DatabaseName::new("hive", "sales");
+    let mut told = Told::new();
+    let names = |items: Vec<_>| items.into_iter().map(|name: String| name).collect();
+    let catalogs = source.catalogs().await;
+    told.insert("catalogs".into(), named(catalogs, |all| all.into_iter().map(|c| c.value.name).collect()));
+    told.insert("databases".into(), named(source.database_names("hive").await, names));
+    let database = source.database(&sales).await;
+    told.insert("database".into(), named(database, |d| d.into_iter().map(|d| d.value.name).collect()));
+    told.insert("tables".into(), named(source.table_names(&sales).await, names));
+    let wanted: Vec<String> = keys.keys().cloned().collect();
+    told.insert("table objects".into(), named(source.tables(&sales, &wanted).await, in_batch));
+    told.insert("functions".into(), named(source.functions(&sales).await, in_batch));
+    let grants = source.privileges().await;
+    told.insert("grants".into(), named(grants, |all| all.iter().map(|g| format!("{:?}", g.raw)).collect()));
+    for (table, keys) in keys {
+        let place = sales.table(table);
+        let details = source.table_details(&place, &["id".to_owned(), "customer_id".to_owned()]).await;
+        let details = named(details, |details| {
+            let constraints = details.constraints.iter().map(|item| format!("{:?}", item.raw));
+            constraints
+                .chain(details.column_statistics.iter().map(|item| format!("{:?}", item.raw)))
+                .collect()
+        });
+        told.insert(format!("details of {table}"), details);
+        if keys.is_empty() {
+            continue;
+        }
+        let listed = source.partition_names(&place).await;
+        told.insert(format!("partitions of {table}"), named(listed.clone(), names));
+        let wanted: Vec<String> = listed.unwrap_or_default().into_iter().take(3).collect();
+        if !wanted.is_empty() {
+            let read = source.partitions(&place, keys, &wanted).await;
+            told.insert(format!("partition objects of {table}"), named(read, in_batch));
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn no_declared_error_of_a_metastore_means_that_something_is_gone() {
+    for generation in Generation::ALL {
+        let server = serve(generation, Content::Company);
+        let sales = DatabaseName::new("hive", "sales");
+        let mut keys = BTreeMap::new();
+        {
+            let source = source(&server);
+            let names = source.table_names(&sales).await.unwrap();
+            for (name, table) in source.tables(&sales, &names).await.unwrap().items {
+                let of_table = table.value.partition_keys.iter().map(|key| key.name.clone());
+                keys.insert(name, of_table.collect::<Vec<_>>());
+            }
+        }
+        assert!(keys.values().any(|keys| !keys.is_empty()));
+        // As it is, and without the methods that others stand in for.
+        let bulk =
+            ["get_table_objects_by_name_req", "get_partitions_by_names", "get_partitions_by_names_req"];
+        let mut ways = vec![vec![], vec!["get_all_table_constraints"], bulk.to_vec()];
+        if generation < Generation::V4_0 {
+            ways.push(vec!["get_table_req", "get_table_objects_by_name_req"]);
+            ways.push([&bulk[..], &["get_table_objects_by_name"]].concat());
+        }
+        let mut tried = BTreeSet::new();
+        for lacking in ways {
+            let lack = || {
+                for method in &lacking {
+                    server.trouble(TroubleRule::on_method(*method, Trouble::MissingMethod));
+                }
+            };
+            server.calm();
+            lack();
+            server.forget_calls();
+            let whole = everything(&source(&server), &keys).await;
+            assert!(whole.values().all(Option::is_some), "{generation:?} {lacking:?}: {whole:?}");
+            let methods: Vec<String> = server.calls().into_keys().collect();
+            for method in methods.into_iter().filter(|method| !lacking.contains(&method.as_str())) {
+                let source = source(&server);
+                // What it speaks to is known before anything fails.
+                source.probe().await.unwrap();
+                lack();
+                server.trouble(TroubleRule::on_method(&method, Trouble::Meta { message: "broken".into() }));
+                let told = everything(&source, &keys).await;
+                for (what, names) in &told {
+                    assert!(
+                        names.is_none() || *names == whole[what],
+                        "{generation:?} without {lacking:?}, {method} fails: {what} are {names:?}"
+                    );
+                }
+                server.calm();
+                tried.insert(method);
+            }
+        }
+        let expected = if generation < Generation::V3_1 { 14 } else { 17 };
+        assert!(tried.len() >= expected, "{generation:?}: {tried:?}");
+    }
 }

@@ -20,6 +20,8 @@ use crate::ports::{EventSubject, SourceEvent};
 const PAGE_EVENTS_MAX: usize = 1_000;
 /// Events taken at once: the more, the more of them touch the same objects.
 const LOOK_EVENTS_MAX: usize = 10_000;
+/// Bytes of partition names in the events that are waiting, and in those read ahead.
+const WAITING_NAMES_BYTES_MAX: usize = 64 << 20;
 /// Looks in a row that found nothing although the metastore says that there is something.
 const EMPTY_LOOKS_MAX: u32 = 3;
 /// Tries of events of which not one call worked, before their objects are given up as broken.
@@ -169,7 +171,7 @@ impl Follower {
             self.waiting.extend(events);
         }
         let after = self.waiting.last().map_or(self.cursor, |event| event.event_id);
-        let room = LOOK_EVENTS_MAX.saturating_sub(self.waiting.len());
+        let room = Room::beside(&self.waiting);
         let Some(events) = events(&self.session, after, head, room).await? else { return Ok(false) };
         self.waiting.extend(events);
         Ok(true)
@@ -178,8 +180,8 @@ impl Follower {
     /// Begins to read what comes after `last` and what is waiting.
     fn read_ahead(&mut self, last: i64, head: i64) {
         let after = self.waiting.last().map_or(last, |event| event.event_id);
-        let room = LOOK_EVENTS_MAX.saturating_sub(self.waiting.len());
-        if after < head && room != 0 {
+        let room = Room::beside(&self.waiting);
+        if after < head && !room.is_full() {
             let session = self.session.clone();
             self.ahead = Some(spawn(async move { events(&session, after, head, room).await }));
         }
@@ -273,16 +275,40 @@ impl Follower {
     }
 }
 
-/// Events after `after` and up to `head`, in order, whole pages until there are `room` or more;
-/// `None` when some are lost.
+/// How much more to keep in memory.
+struct Room {
+    events: usize,
+    names_bytes: usize,
+}
+
+impl Room {
+    fn beside(waiting: &[SourceEvent]) -> Self {
+        let mut room = Self { events: LOOK_EVENTS_MAX, names_bytes: WAITING_NAMES_BYTES_MAX };
+        room.take(waiting);
+        room
+    }
+
+    fn take(&mut self, events: &[SourceEvent]) {
+        let names_bytes: usize = events.iter().map(|event| event.subject.names_bytes()).sum();
+        self.events = self.events.saturating_sub(events.len());
+        self.names_bytes = self.names_bytes.saturating_sub(names_bytes);
+    }
+
+    fn is_full(&self) -> bool {
+        self.events == 0 || self.names_bytes == 0
+    }
+}
+
+/// Events after `after` and up to `head`, in order, whole pages until the room is full; `None`
+/// when some are lost.
 async fn events(
     session: &Session,
     mut after: i64,
     head: i64,
-    room: usize,
+    mut room: Room,
 ) -> Result<Option<Vec<SourceEvent>>, Fault> {
     let mut events = Vec::new();
-    while after < head && events.len() < room {
+    while after < head && !room.is_full() {
         let mut page = session.source.events(after, PAGE_EVENTS_MAX).await?;
         if page.is_gap {
             return Ok(None);
@@ -290,6 +316,7 @@ async fn events(
         page.events.retain(|event| after < event.event_id);
         let Some(last) = page.events.last() else { break };
         after = last.event_id;
+        room.take(&page.events);
         events.extend(page.events);
     }
     Ok(Some(events))

@@ -78,6 +78,33 @@ fn a_rename_names_both_tables() {
 }
 
 #[test]
+fn names_are_those_of_the_metastore_however_the_client_spelled_them() {
+    let event = |event_type, message: &str| {
+        let (database, table) = (Some("Db"), Some(" Tbl"));
+        subject(&RawEvent {
+            event_id: 1,
+            event_time: 2,
+            event_type,
+            database,
+            table,
+            message,
+            catalog: Some("Hive"),
+        })
+    };
+    assert_eq!(event("CREATE_DATABASE", "{}"), EventSubject::DatabasePut(DatabaseName::new("hive", "db")));
+    assert_eq!(event("CREATE_TABLE", "{}"), EventSubject::TableCreated(table("tbl")));
+    let message = format!(
+        r#"{{"tableObjBeforeJson":{},"tableObjAfterJson":{}}}"#,
+        table_json(None, "DB", "Old"),
+        table_json(None, "db", "NEW")
+    );
+    let renamed = EventSubject::TableRenamed { from: table("old"), to: table("new") };
+    assert_eq!(event("ALTER_TABLE", &message), renamed);
+    let put = EventSubject::PartitionsPut(table("tbl"), vec!["ds=Value".to_owned()]);
+    assert_eq!(event("ADD_PARTITION", r#"{"partitions":[{"DS":"Value"}]}"#), put);
+}
+
+#[test]
 fn partitions_are_named_in_the_order_of_the_keys() {
     let message = r#"{"table":"t","partitions":[{"ds":"2024-01-01","area":"a/b"},{"ds":"2024-01-02","area":null}],
         "partitionListJson":["{}"],"files":[]}"#;

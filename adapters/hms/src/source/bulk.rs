@@ -140,6 +140,7 @@ impl Brake {
 pub(super) struct TablesOf<'a> {
     pub(super) source: &'a HmsSource,
     pub(super) database: &'a DatabaseName,
+    pub(super) asked: &'a [String],
 }
 
 #[async_trait]
@@ -170,7 +171,13 @@ impl Objects for TablesOf<'_> {
     }
 
     fn name_of(&mut self, table: &Table) -> String {
-        table.name.clone()
+        let name = &table.name;
+        if self.asked.contains(name) {
+            return name.clone();
+        }
+        // Metastores do not distinguish the case of names.
+        let lower = name.to_lowercase();
+        self.asked.iter().find(|asked| asked.to_lowercase() == lower).unwrap_or(name).clone()
     }
 }
 

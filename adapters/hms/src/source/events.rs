@@ -1,23 +1,28 @@
 //! The notification log: paging, gaps, and what each event is about.
 
+use std::sync::atomic::Ordering;
+
 use skep_catalog::fault::{Code, Fault};
 use skep_catalog::ports::{EventPage, SourceEvent};
 
 use super::reply::{NEVER_NOT_FOUND, read_wrapped};
 use super::request::{next_notification, nothing};
 use super::{Answer, HmsSource};
-use crate::events::{RawEvent, subject};
+use crate::events::{RawEvent, identifier, subject};
 use crate::thrift::{Kind, Reader, Result as ThriftResult};
 
 impl HmsSource {
     pub(super) async fn read_head(&self) -> Answer<i64> {
-        self.ask("get_current_notificationEventId", &nothing(), NEVER_NOT_FOUND, |body, reader, kind| {
-            read_wrapped(body, reader, kind, 1, |_, reader, kind| {
-                reader.expect(Kind::I64, kind)?;
-                reader.i64()
+        let head = self
+            .ask("get_current_notificationEventId", &nothing(), NEVER_NOT_FOUND, |body, reader, kind| {
+                read_wrapped(body, reader, kind, 1, |_, reader, kind| {
+                    reader.expect(Kind::I64, kind)?;
+                    reader.i64()
+                })
             })
-        })
-        .await
+            .await?;
+        self.has_shown_log.store(true, Ordering::Relaxed);
+        Ok(head)
     }
 
     /// Ids are given out one by one (2.3 to 4.2), so a first id above the next one means that
@@ -62,7 +67,9 @@ impl HmsSource {
             let arguments = next_notification(after, max);
             let asked = self
                 .ask("get_next_notification", &arguments, NEVER_NOT_FOUND, |body, reader, kind| {
-                    read_wrapped(body, reader, kind, 1, |_, reader, kind| read_events(reader, kind, max))
+                    read_wrapped(body, reader, kind, 1, |_, reader, kind| {
+                        read_events(reader, kind, max, PAGE_NAMES_BYTES_MAX)
+                    })
                 })
                 .await;
             match asked {
@@ -110,13 +117,30 @@ impl PageSize {
     }
 }
 
-/// More events than were asked for are refused.
-fn read_events(reader: &mut Reader<'_>, kind: Kind, max: usize) -> ThriftResult<Vec<SourceEvent>> {
+/// Bytes of partition names that the events of a page may have in memory: packed messages are
+/// small, what they name is not.
+const PAGE_NAMES_BYTES_MAX: usize = 64 << 20;
+
+/// More events than were asked for are refused. From the event on that goes beyond the bytes for
+/// names, events name no partitions, which is all of them.
+fn read_events(
+    reader: &mut Reader<'_>,
+    kind: Kind,
+    max: usize,
+    names_bytes_max: usize,
+) -> ThriftResult<Vec<SourceEvent>> {
     reader.expect(Kind::List, kind)?;
     let count = reader.list_of_at_most(Kind::Struct, max)?;
     let mut events = Vec::with_capacity(count.min(10_000));
+    let mut names_bytes = 0;
     for _ in 0..count {
-        events.push(decode_event(reader)?);
+        let mut event = decode_event(reader)?;
+        names_bytes += event.subject.names_bytes();
+        if names_bytes_max < names_bytes {
+            names_bytes -= event.subject.names_bytes();
+            event.subject.forget_names();
+        }
+        events.push(event);
     }
     Ok(events)
 }
@@ -125,14 +149,47 @@ fn read_events(reader: &mut Reader<'_>, kind: Kind, max: usize) -> ThriftResult<
 fn decode_event(reader: &mut Reader<'_>) -> ThriftResult<SourceEvent> {
     let raw = RawEvent::read(reader)?;
     let subject = subject(&raw);
-    let owned = |text: Option<&str>| text.map(str::to_owned);
     Ok(SourceEvent {
         event_id: raw.event_id,
         event_time: raw.event_time,
         event_type: raw.event_type.to_owned(),
-        catalog_name: owned(raw.catalog),
-        database_name: owned(raw.database),
-        table_name: owned(raw.table),
+        catalog_name: raw.catalog.map(identifier),
+        database_name: raw.database.map(identifier),
+        table_name: raw.table.map(identifier),
         subject,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use skep_catalog::model::DatabaseName;
+    use skep_catalog::ports::EventSubject;
+
+    use super::*;
+    use crate::thrift::Writer;
+
+    #[test]
+    fn names_beyond_the_bytes_of_a_page_become_all_of_the_table() {
+        let mut w = Writer::new();
+        w.list(Kind::Struct, 3);
+        for (id, value) in [(1, "a"), (2, &*"b".repeat(100)), (3, "c")] {
+            w.field_i64(1, id);
+            w.field_i32(2, 0);
+            w.field_string(3, "ADD_PARTITION");
+            w.field_string(4, "D");
+            w.field_string(5, "T");
+            w.field_string(6, &format!(r#"{{"partitions":[{{"K":"{value}"}}]}}"#));
+            w.stop();
+        }
+        let bytes = w.finish();
+        let events = read_events(&mut Reader::new(&bytes), Kind::List, 3, 100).unwrap();
+        let table = DatabaseName::new("hive", "d").table("t");
+        let put = |names: &[&str]| {
+            EventSubject::PartitionsPut(table.clone(), names.iter().map(|&name| name.to_owned()).collect())
+        };
+        let subjects: Vec<_> = events.into_iter().map(|event| event.subject).collect();
+        assert_eq!(subjects, [put(&["k=a"]), put(&[]), put(&["k=c"])]);
+    }
 }

@@ -14,6 +14,7 @@ mod request;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -47,6 +48,8 @@ pub struct HmsSource {
     has_catalogs: Mutex<Option<bool>>,
     /// Of the notification log.
     page_size: Mutex<PageSize>,
+    /// Whether the notification log was ever read: one that fails later is no missing one.
+    has_shown_log: AtomicBool,
 }
 
 impl HmsSource {
@@ -63,6 +66,7 @@ impl HmsSource {
             missing: Mutex::default(),
             has_catalogs: Mutex::new(None),
             page_size: Mutex::default(),
+            has_shown_log: AtomicBool::new(false),
         }
     }
 
@@ -221,14 +225,15 @@ impl Source for HmsSource {
     }
 
     async fn tables(&self, database: &DatabaseName, names: &[String]) -> Result<Batch<Table>, Fault> {
-        read_in_bulk(&mut TablesOf { source: self, database }, names).await
+        read_in_bulk(&mut TablesOf { source: self, database, asked: names }, names).await
     }
 
     async fn partition_names(&self, table: &TableName) -> Result<Vec<String>, Fault> {
         let dialect = self.dialect().await?;
-        let asked = self
-            .ask("get_partition_names", &dialect.partition_names(table), NOT_FOUND_FIRST, read_texts)
-            .await;
+        // Field 1 of the result is NoSuchObjectException from Hive 3 on, and MetaException before.
+        let declared = if dialect.has_catalogs { NOT_FOUND_FIRST } else { NEVER_NOT_FOUND };
+        let asked =
+            self.ask("get_partition_names", &dialect.partition_names(table), declared, read_texts).await;
         // Hive 2.3 answers an undeclared exception when the table does not exist.
         if let Err(failure) = &asked
             && failure.is_undeclared

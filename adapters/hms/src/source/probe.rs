@@ -1,12 +1,14 @@
 //! What a server is and can.
 
+use std::sync::atomic::Ordering;
+
 use skep_catalog::fault::{Code, Fault};
 use skep_catalog::model::{ConstraintKind, DEFAULT_CATALOG, DatabaseName};
 use skep_catalog::ports::{Source, SourceFacts};
 
 use super::reply::{NEVER_NOT_FOUND, read_text};
 use super::request::{next_notification, nothing, privileges_of};
-use super::{HmsSource, details, is_there};
+use super::{Answer, HmsSource, details, is_there};
 
 impl HmsSource {
     pub(super) async fn find_facts(&self) -> Result<SourceFacts, Fault> {
@@ -73,16 +75,10 @@ impl HmsSource {
         Ok(())
     }
 
-    /// The newest event id, `None` without a log. A server without a listener answers 0; so does one whose log is
-    /// still empty, but then it holds no more than its default database.
+    /// The newest event id, `None` without a log. A server without a listener answers 0; so does
+    /// one whose log is still empty, but then it holds no more than its default database.
     async fn head_of_log(&self) -> Result<Option<i64>, Fault> {
-        let head = match self.read_head().await {
-            Ok(head) => head,
-            // It is not there, or it is but not for us.
-            Err(failure) if failure.fault.code == Code::METASTORE_METHOD_MISSING => return Ok(None),
-            Err(failure) if failure.is_of_object => return Ok(None),
-            Err(failure) => return Err(failure.fault),
-        };
+        let Some(head) = self.head_if_open().await? else { return Ok(None) };
         if head > 0 {
             return Ok(Some(head));
         }
@@ -90,6 +86,43 @@ impl HmsSource {
         let has_objects = databases.iter().any(|name| name != "default")
             || !self.table_names(&DatabaseName::new(DEFAULT_CATALOG, "default")).await?.is_empty();
         Ok((!has_objects).then_some(0))
+    }
+
+    /// The newest event id, `None` when the log is not there or not for us.
+    ///
+    /// A server whose database is down must not seem to have no log: its mirror would lose its
+    /// position. Hive says neither that it refuses its log
+    /// (`metastore.event.db.notification.api.auth`) nor that its database is down: both are the
+    /// same internal error. A log that was read before is not closed; one that was not is when it
+    /// fails twice while the database answers in between.
+    async fn head_if_open(&self) -> Result<Option<i64>, Fault> {
+        let first = self.read_head().await;
+        if let Some(known) = known_head(&first) {
+            return Ok(known);
+        }
+        if let Err(failure) = first
+            && (!failure.is_undeclared || self.has_shown_log.load(Ordering::Relaxed))
+        {
+            return Err(failure.fault);
+        }
+        self.database_names(DEFAULT_CATALOG).await?;
+        let second = self.read_head().await;
+        match (known_head(&second), second) {
+            (Some(known), _) => Ok(known),
+            (None, Err(failure)) if !failure.is_undeclared => Err(failure.fault),
+            (None, _) => Ok(None),
+        }
+    }
+}
+
+/// What an answer says of the log for sure: its head, or that there is none for us.
+fn known_head(asked: &Answer<i64>) -> Option<Option<i64>> {
+    match asked {
+        Ok(head) => Some(Some(*head)),
+        Err(failure) => {
+            matches!(failure.fault.code, Code::METASTORE_METHOD_MISSING | Code::METASTORE_REFUSED)
+                .then_some(None)
+        }
     }
 }
 

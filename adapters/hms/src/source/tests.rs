@@ -529,3 +529,44 @@ async fn a_call_that_fails_as_a_whole_is_no_empty_answer() {
         Code::METASTORE_METHOD_MISSING
     );
 }
+
+/// A server whose log and database answer, or fail as Hive's do when they cannot be reached.
+fn answering(log_answers: Arc<AtomicBool>, database_answers: Arc<AtomicBool>) -> Script {
+    let is_set = |flag: &AtomicBool| flag.load(std::sync::atomic::Ordering::Relaxed);
+    Arc::new(move |method, _| match method {
+        "get_current_notificationEventId" if is_set(&log_answers) => {
+            result(|w| w.field_struct(0, |w| w.field_i64(1, 3)))
+        }
+        "get_databases" if is_set(&database_answers) => result(|w| w.field_strings(0, &["default"])),
+        "get_current_notificationEventId" => Some(Err(6)),
+        "get_databases" => declared(1),
+        _ => None,
+    })
+}
+
+#[tokio::test]
+async fn a_database_that_is_down_is_no_missing_log() {
+    let flag = |is_set| Arc::new(AtomicBool::new(is_set));
+    let (source, _) = serve(answering(flag(false), flag(false))).await;
+    assert_eq!(source.probe().await.unwrap_err().code, Code::METASTORE_ERROR);
+
+    let (source, _) = serve(answering(flag(false), flag(true))).await;
+    assert_eq!(source.probe().await.unwrap().head_event_id, None, "kept from us");
+
+    let log = flag(true);
+    let (source, _) = serve(answering(log.clone(), flag(true))).await;
+    assert_eq!(source.probe().await.unwrap().head_event_id, Some(3));
+    log.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(source.probe().await.unwrap_err().code, Code::METASTORE_ERROR, "it was open before");
+}
+
+#[tokio::test]
+async fn tables_are_found_however_their_names_are_spelled() {
+    let script: Script = Arc::new(|method, _| match method {
+        "get_table_objects_by_name_req" => tables_of(&names(&["Orders"])),
+        _ => None,
+    });
+    let (source, _) = serve(script).await;
+    let batch = source.tables(&database(), &names(&["orders"])).await.unwrap();
+    assert_eq!(batch.items[0].0, "orders");
+}

@@ -83,7 +83,7 @@ methods! {
     get_fields V2_3..V4_2 [1 Meta, 2 UnknownTable, 3 UnknownDatabase] read::get_fields;
     get_schema V2_3..V4_2 [1 Meta, 2 UnknownTable, 3 UnknownDatabase] read::get_schema;
 
-    get_partition_names V2_3..V2_3 [2 Meta] partitions::get_partition_names;
+    get_partition_names V2_3..V2_3 [1 Meta] partitions::get_partition_names;
     get_partition_names V3_1..V4_2 [1 NoSuchObject, 2 Meta] partitions::get_partition_names;
     fetch_partition_names_req V4_0..V4_2 [1 NoSuchObject, 2 Meta] partitions::fetch_partition_names_req;
     get_partition_names_ps V2_3..V4_2 [1 Meta, 2 NoSuchObject] partitions::get_partition_names_ps;
@@ -168,11 +168,7 @@ pub(crate) fn answer(
     body: &[u8],
 ) -> (MessageType, Bytes) {
     let generation = metastore.read().generation();
-    let has = |m: &&Method| m.name == name && m.generations.0 <= generation && generation <= m.generations.1;
-    let Some(method) = METHODS.iter().find(has) else {
-        let message = format!("Invalid method name: '{name}'");
-        return exception(ExceptionKind::UnknownMethod, message);
-    };
+    let Some(method) = method_of(generation, name) else { return unknown(name) };
     let args = match Args::parse(body) {
         Ok(args) => args,
         Err(error) => return exception(ExceptionKind::Protocol, error.to_string()),
@@ -183,6 +179,23 @@ pub(crate) fn answer(
         Ok(()) => (MessageType::Reply, w.finish_struct()),
         Err(refusal) => refused(method, refusal),
     }
+}
+
+/// Answers one call with a MetaException, as far as the method declares it.
+pub(crate) fn answer_meta(generation: Generation, name: &str, message: &str) -> (MessageType, Bytes) {
+    match method_of(generation, name) {
+        Some(method) => refused(method, Refusal::new(Meta, message)),
+        None => unknown(name),
+    }
+}
+
+fn method_of(generation: Generation, name: &str) -> Option<&'static Method> {
+    let has = |m: &&Method| m.name == name && m.generations.0 <= generation && generation <= m.generations.1;
+    METHODS.iter().find(has)
+}
+
+fn unknown(name: &str) -> (MessageType, Bytes) {
+    exception(ExceptionKind::UnknownMethod, format!("Invalid method name: '{name}'"))
 }
 
 fn refused(method: &Method, refusal: Refusal) -> (MessageType, Bytes) {
