@@ -76,13 +76,18 @@ pub struct FollowStatus {
     pub facts: Option<SourceFacts>,
 }
 
+/// How long a look at the log may take before what was true at the last one is no longer said of
+/// now.
+const LOOK_MICROS_MAX: i64 = 5_000_000;
+
 impl FollowStatus {
     /// The lag as it is at `now` (microseconds since 1970): what the last look found, and more
-    /// the longer nobody could look.
+    /// the longer nobody could look, or a look takes.
     pub fn lag_ms_at(&self, now: i64) -> Option<i64> {
+        let is_look_late = self.next_run_at.is_some_and(|due| due.saturating_add(LOOK_MICROS_MAX) < now);
         let since = match self.mode {
             FollowMode::Polling => self.last_pass_at,
-            _ if !matches!(self.state, FollowState::Following) => self.current_at,
+            _ if self.state != FollowState::Following || is_look_late => self.current_at,
             _ => None,
         };
         let age_ms = since.map(|since| (now.saturating_sub(since) / 1_000).max(0));
@@ -286,4 +291,24 @@ pub struct Origin {
     pub metastore: MetastoreId,
     /// Stamp for every object in the list.
     pub stamp: Stamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_hangs_lets_the_lag_grow() {
+        let status = FollowStatus {
+            mode: FollowMode::Events,
+            state: FollowState::Following,
+            lag_ms: Some(0),
+            current_at: Some(1_000_000),
+            next_run_at: Some(1_500_000),
+            ..FollowStatus::default()
+        };
+        assert_eq!(status.lag_ms_at(2_000_000), Some(0));
+        assert_eq!(status.lag_ms_at(1_500_000 + LOOK_MICROS_MAX), Some(0));
+        assert_eq!(status.lag_ms_at(61_000_000), Some(60_000));
+    }
 }

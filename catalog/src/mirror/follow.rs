@@ -148,7 +148,11 @@ async fn catch_up(follower: &mut Follower) -> Result<Look, Fault> {
 async fn probe(session: &Session) -> Result<Option<i64>, Fault> {
     let facts = session.source.probe().await?;
     let head = match session.options.follow_events {
-        Some(true) => Some(facts.head_event_id.unwrap_or(0)),
+        // Without a log this is an error; an empty one begins at 0.
+        Some(true) => match facts.head_event_id {
+            None => Some(session.source.head_event_id().await?),
+            head => head,
+        },
         Some(false) => None,
         None => facts.head_event_id,
     };
@@ -200,6 +204,8 @@ async fn live(session: &Arc<Session>) -> Result<(), Fault> {
 /// a log that appears begins with a repair.
 async fn begin_polling(session: &Session) -> Result<(), Fault> {
     session.follows(false);
+    // What waited in the log waits no more: the age of the last pass is the lag from now on.
+    session.status(|status| status.lag_ms = None);
     if session.current()?.metastore.position.is_some() {
         session.apply(session.now(), vec![Change::ClearPosition]).await?;
     }
@@ -215,7 +221,10 @@ struct Passes {
     under_way: Option<Pass>,
     pauses: Pauses,
     not_before: i64,
-    fault: Option<Fault>,
+    /// Why the last one failed, and when.
+    fault: Option<(Fault, i64)>,
+    /// Which events were lost, and since when, until a pass has made up for them.
+    lost: Option<(Fault, i64)>,
 }
 
 impl Passes {
@@ -226,11 +235,12 @@ impl Passes {
             interval_ms => PASS_PAUSE_MAX.min(Duration::from_millis(interval_ms)),
         };
         let pauses = Pauses::new(PASS_PAUSE_MIN, max);
-        Self { session: session.clone(), under_way, pauses, not_before: i64::MIN, fault: None }
+        Self { session: session.clone(), under_way, pauses, not_before: i64::MIN, fault: None, lost: None }
     }
 
     /// Begins a repair at once. One under way had begun before these events were lost.
-    fn repair(&mut self, head: i64) {
+    fn repair(&mut self, lost: Fault, head: i64) {
+        self.lost = Some((lost, self.session.now()));
         drop(self.under_way.take());
         self.start(REPAIR, Some(head));
     }
@@ -254,6 +264,7 @@ impl Passes {
     fn worked(&mut self) {
         self.under_way = None;
         self.fault = None;
+        self.lost = None;
         self.pauses.reset();
     }
 
@@ -262,7 +273,7 @@ impl Passes {
         let pause = self.pauses.next();
         self.not_before = after(&self.session, pause);
         tracing::warn!(%fault, pause_ms = pause.as_millis() as u64, "pass failed");
-        self.fault = Some(fault);
+        self.fault = Some((fault, self.session.now()));
     }
 }
 
@@ -368,9 +379,14 @@ async fn step(
             Ok(Look::More) => true,
             Ok(Look::Gap) => {
                 let head = session.source.head_event_id().await?;
-                tracing::warn!(head, "events lost, reading everything again");
+                let lost = Fault::new(
+                    Code::METASTORE_EVENTS_LOST,
+                    "get_next_notification",
+                    format!("the events after {} are not there, the newest is {head}", follower.cursor()),
+                );
+                tracing::warn!(fault = %lost, "reading everything again");
                 **follower = Follower::new(session.clone(), head, true);
-                passes.repair(head);
+                passes.repair(lost, head);
                 true
             }
             Err(fault) if session.options.follow_events.is_none() && is_log_closed(&fault) => {
@@ -441,13 +457,13 @@ fn show_state(session: &Session, state: FollowState) {
     session.status(|status| status.state = state);
 }
 
-/// A look went well; while lost events are being made up for, what hinders that is shown.
+/// A look went well. Shown all the same are why the last pass did not, and lost events until they
+/// are made up for.
 fn show_following(session: &Session, passes: &Passes, is_repairing: bool) {
-    let fault = passes.fault.clone().filter(|_| is_repairing);
-    let now = session.now();
+    let fault = passes.fault.clone().or_else(|| passes.lost.clone());
     session.status(|status| {
         status.state = if is_repairing { FollowState::Repairing } else { FollowState::Following };
-        status.error = fault.map(|fault| (fault, now));
+        status.error = fault;
     });
 }
 

@@ -57,6 +57,8 @@ pub(super) struct Pass {
     /// Why the metastore is not to be asked again.
     ended: OnceLock<Fault>,
     missing: Mutex<Vec<String>>,
+    /// Databases in which something could not be read: a run that goes on reads them again.
+    unsound: Mutex<BTreeSet<DatabaseName>>,
     /// Databases that are known to exist and not read yet.
     left: Mutex<BTreeSet<DatabaseName>>,
     /// What failed of the metastore itself.
@@ -90,6 +92,7 @@ impl Pass {
             known_since: AtomicI64::new(i64::MAX),
             ended: OnceLock::new(),
             missing: Mutex::default(),
+            unsound: Mutex::default(),
             left: Mutex::default(),
             own_failed: Mutex::default(),
             own_read: Mutex::default(),
@@ -206,6 +209,14 @@ impl Pass {
         }
     }
 
+    /// Why the databases of a catalog could not be listed. A refusal is not a reason to try again.
+    pub fn unlisted(&self) -> Option<Fault> {
+        let failed = self.own_failed.lock();
+        let is_unlisted =
+            |(part, fault): &&Failed| *part == Part::Listing && fault.code != Code::METASTORE_REFUSED;
+        failed.iter().find(is_unlisted).map(|(_, fault)| fault.clone())
+    }
+
     /// Rows of `sync.errors` about the metastore itself, and about databases of which no more
     /// will be read.
     pub fn own_errors(&self) -> Vec<Change> {
@@ -280,8 +291,9 @@ impl Pass {
         let mut failed = Vec::new();
         let read = self.listed_database(&name, reads_all, &mut failed).await?;
         if let Scope::All { run_id, .. } = scope {
+            let is_sound = failed.is_empty() && !self.unsound.lock().contains(&name);
             self.settle_database(&name, failed).await?;
-            if read.is_some() {
+            if read.is_some() && is_sound {
                 self.send_now(vec![Change::MarkDatabaseDone(*run_id, name.clone())]).await?;
             }
         } else {
@@ -423,6 +435,7 @@ impl Pass {
         }
         for (name, fault) in batch.failed {
             let table = database.table(name);
+            self.unsound.lock().insert(database.clone());
             self.fail(&format!("table {table}"), &fault);
             changes.extend(self.settle(of_table(&table), ALL_BUT_DETAILS, vec![(Part::Itself, fault)]));
         }
@@ -445,6 +458,7 @@ impl Pass {
         let mut names = match result {
             Ok(names) => names,
             Err(fault) => {
+                self.unsound.lock().insert(table.database.clone());
                 self.fail(&format!("partitions of table {table}"), &fault);
                 let changes = self.settle(of_table(&table), ALL_BUT_DETAILS, vec![(Part::Listing, fault)]);
                 return self.send(ticket, changes).await;
@@ -489,6 +503,7 @@ impl Pass {
         self.read_objects(batch.items.len());
         self.session.progress.partitions.1.fetch_add(names.len() as u64, Relaxed);
         for (name, fault) in &batch.failed {
+            self.unsound.lock().insert(table.database.clone());
             self.fail(&format!("partition {table}/{name}"), fault);
         }
         let mut changes = Vec::new();

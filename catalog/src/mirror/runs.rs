@@ -43,13 +43,15 @@ pub(super) async fn run(session: &Arc<Session>, kind: &'static str, head: Option
     let (parcels, writer) = writer::start(session.clone(), kind != FIRST);
     let pass = Pass::new(session.clone(), parcels, false);
     let read = read(&pass, kind, scope).await;
+    // A first mirror that lacks whole databases is not complete: it goes on later.
+    let unlisted = pass.unlisted().filter(|_| kind == FIRST);
     let own_errors = pass.own_errors();
     let mut report = pass.report(read.as_ref().err());
     // The writer ends when the last sender is gone, which is the pass's.
     drop(pass);
     let written = writer.await;
     // What the store says explains why the pass could not go on, not the other way round.
-    let fault = written.as_ref().err().cloned().or(read.err());
+    let fault = written.as_ref().err().cloned().or(read.err()).or(unlisted);
     let applied = written.unwrap_or_default();
     report.objects_changed = changed(&applied);
 
@@ -112,16 +114,17 @@ async fn begin(session: &Session, kind: &'static str, head: Option<i64>) -> Resu
     let now = session.now();
     let mut changes = Vec::new();
     let mut resumed = None;
-    for run in ledger.runs().rev() {
+    for (age, run) in ledger.runs().rev().enumerate() {
         let is_over = run.state == "done" || run.state == "partial";
         // Events are replayed from where the run began, so it can only go on as it began: with a
-        // log, or without.
-        let can_go_on = kind == FIRST
+        // log, or without; and what is marked as done is what the newest run has done.
+        let can_go_on = age == 0
+            && kind == FIRST
             && run.kind == FIRST
             && !is_over
             && run.start_event_id.is_some() == head.is_some()
             && run.start_event_id <= head;
-        if can_go_on && resumed.is_none() {
+        if can_go_on {
             resumed = Some(run.clone());
         } else if run.state == "running" {
             changes.push(Change::PutRun(interrupted(run.clone(), now)));

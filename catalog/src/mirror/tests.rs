@@ -801,12 +801,124 @@ async fn a_table_renamed_before_a_pass_and_followed_after_keeps_its_number() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_pass_that_cannot_list_databases_is_not_complete_and_goes_on() {
+    let scene = Scene::filled();
+    scene.world.change(|state| {
+        state.faults.insert("database_names hive".into(), boom());
+    });
+    scene.sync().await;
+    assert_eq!(scene.runs(), [("first".to_string(), "failed".to_string())]);
+    assert_eq!((scene.home.position(), scene.state()), (None, FollowState::Error));
+    assert_eq!(scene.home.catalog.snapshot().metastores[0].mirrored_at, None);
+    scene.world.change(|state| state.faults.clear());
+    scene.sync().await;
+    assert_eq!(scene.runs(), [("first".to_string(), "done".to_string())]);
+    scene.assert_mirrored();
+    assert_eq!(scene.errors(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_pass_that_goes_on_tells_of_what_failed_before() {
+    for broken in ["partition d0.t0/k=1", "partition_names d0.t0", "table d0.t1"] {
+        let scene = Scene::filled();
+        scene.world.change(|state| {
+            state.faults.insert(broken.into(), boom());
+            state.faults.insert("privileges".into(), slow());
+        });
+        scene.sync().await;
+        assert_eq!(scene.runs(), [("first".to_string(), "failed".to_string())]);
+        scene.world.change(|state| drop(state.faults.remove("privileges")));
+        // The process is gone, its store is opened again.
+        let Scene { world, home, folder } = scene;
+        drop(home);
+        let home = Home::open(folder.path(), &world);
+        let scene = Scene { world, home, folder };
+        let report = scene.sync().await;
+        assert_eq!(report.objects_failed, 1, "{broken}: {report:?}");
+        assert_eq!(scene.runs(), [("first".to_string(), "partial".to_string())]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_newest_run_goes_on() {
+    let scene = Scene::filled();
+    scene.world.change(|state| {
+        state.faults.insert("privileges".into(), slow());
+    });
+    scene.sync().await;
+    scene.world.change(|state| state.has_log = false);
+    scene.sync().await;
+    scene.world.change(|state| {
+        state.has_log = true;
+        state.faults.clear();
+    });
+    scene.sync().await;
+    let run = |state: &str| ("first".to_string(), state.to_string());
+    assert_eq!(scene.runs(), [run("failed"), run("failed"), run("done")]);
+    scene.assert_mirrored();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_were_asked_for_and_cannot_be_had_are_an_error() {
+    let scene = Scene::of(World::filled(false, 1, 1, 1));
+    scene.world.change(|state| {
+        state.faults.insert("head_event_id".into(), missing());
+    });
+    let mut mirror = scene.home.mirror(&scene.world);
+    mirror.options.follow_events = Some(true);
+    assert_eq!(mirror.sync_once().await.unwrap_err().code, Code::METASTORE_METHOD_MISSING);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_events_are_the_error_until_they_are_made_up_for() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    scene.world.change(|state| {
+        state.drop_table(&db("d0").table("t1"));
+        state.trimmed = state.head();
+        state.stalls.insert("table_names".into());
+    });
+    let status = || scene.home.catalog.status(scene.home.metastore);
+    let code = || status().error.map(|(fault, _)| fault.code);
+    let was_lost = std::cell::Cell::new(false);
+    let is_healed = || {
+        if scene.state() == FollowState::Repairing && code() == Some(Code::METASTORE_EVENTS_LOST) {
+            was_lost.set(true);
+            scene.world.change(|state| state.stalls.clear());
+        }
+        was_lost.get() && scene.is_mirrored() && scene.state() == FollowState::Following && code().is_none()
+    };
+    scene.run_until(is_healed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pass_that_fails_is_shown_while_names_are_polled() {
+    let scene = Scene::of(World::filled(false, 2, 2, 2));
+    scene.sync().await;
+    scene.world.change(|state| {
+        state.faults.insert("functions".into(), slow());
+    });
+    let status = || scene.home.catalog.status(scene.home.metastore);
+    let is_shown = || {
+        let status = status();
+        scene.runs().contains(&("poll".into(), "failed".into()))
+            && status.state == FollowState::Following
+            && status.error.is_some_and(|(fault, _)| fault.code == Code::METASTORE_SLOW)
+    };
+    scene.run_with(|options| options.pass_interval_ms = 20, is_shown).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn polling_forgets_the_position_and_passes_even_when_none_are_asked_for() {
     let scene = Scene::filled();
     scene.sync().await;
     scene.world.change(|state| state.has_log = false);
+    let stuck_ms = i64::MAX / 2;
+    scene.home.catalog.update_status(scene.home.metastore, |status| status.lag_ms = Some(stuck_ms));
     let is_polling = || scene.home.catalog.status(scene.home.metastore).mode == FollowMode::Polling;
     scene.run_until(|| is_polling() && scene.home.position().is_none()).await;
+    let lag_ms = scene.home.catalog.status(scene.home.metastore).lag_ms.unwrap();
+    assert!(lag_ms < stuck_ms, "what waited in the log waits no more");
     let mut mirror = scene.home.mirror(&scene.world);
     mirror.options.pass_interval_ms = 0;
     let session = Session::new(&mirror);
