@@ -249,6 +249,8 @@ pub enum Change {
     /// Objects of this database and table were read without error: their rows in `sync.errors`
     /// go. `None` for the table means the database itself, `None` for both the metastore.
     ClearErrors(Option<DatabaseName>, Option<String>),
+    /// The same of only these partitions of the subject; `None` is the row of the subject itself.
+    ClearErrorsOf(Option<DatabaseName>, Option<String>, Vec<Option<String>>),
     /// What the server lacks.
     SetMissingMethods(Vec<MissingMethod>),
     /// How many tables the metastore listed for a database: the `source_count` of coverage.

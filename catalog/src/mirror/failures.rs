@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::plan::{Partitions, TableWork};
 use crate::change::{Change, ObjectError};
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::model::{DatabaseName, TableName};
 
 /// Rows for one table in one go: a broken table of a million partitions shall not push all other
@@ -75,6 +75,30 @@ impl Broken {
             pause_micros: RETRY_PAUSE_MICROS_MIN,
         }
     }
+
+    fn partitions(&self) -> impl Iterator<Item = &String> {
+        self.parts.iter().filter_map(partition_of)
+    }
+
+    fn partition_count(&self) -> usize {
+        self.partitions().count()
+    }
+
+    /// The rows of `sync.errors` that tell of it, by partition: `None` is the one of the subject
+    /// itself, which also tells of the partitions that have none.
+    fn rows(&self) -> BTreeSet<Option<String>> {
+        let mut rows: BTreeSet<_> = self.partitions().take(ERRORS_PER_TABLE_MAX).cloned().map(Some).collect();
+        if rows.len() < self.parts.len() {
+            rows.insert(None);
+        }
+        rows
+    }
+
+    /// Puts the next try off, ever longer.
+    fn put_off(&mut self, now: i64) {
+        self.pause_micros = (self.pause_micros * 2).min(RETRY_PAUSE_MICROS_MAX);
+        self.retry_at = now.saturating_add(self.pause_micros);
+    }
 }
 
 /// The partition that a part's row in `sync.errors` names.
@@ -117,32 +141,49 @@ impl Failures {
             return Vec::new();
         }
         let mut broken = old.unwrap_or_else(|| Broken::new(at));
-        let old = std::mem::take(&mut broken.parts);
+        let old_rows = broken.rows();
         let new: BTreeSet<Part> = failed.iter().map(|(part, _)| part.clone()).collect();
-        let still: BTreeSet<Part> = match read {
-            Read::Whole => BTreeSet::new(),
-            Read::Only(is_read) => {
-                old.iter().filter(|part| !is_read(part) && !new.contains(*part)).cloned().collect()
-            }
-        };
-        let mut changes = Vec::new();
-        // Rows go per subject, so they go only when none of them has to stay.
-        let new_rows: BTreeSet<_> = new.iter().map(partition_of).collect();
-        if still.is_empty() && !old.iter().all(|part| new_rows.contains(&partition_of(part))) {
-            changes.push(Change::ClearErrors(subject.0.clone(), subject.1.clone()));
+        match read {
+            Read::Whole => broken.parts.clear(),
+            Read::Only(is_read) => broken.parts.retain(|part| !is_read(part)),
         }
-        if !failed.is_empty() {
-            let row = |(part, fault): Failed| ObjectError {
-                database: subject.0.clone(),
-                table_name: subject.1.clone(),
-                partition_name: partition_of(&part).cloned(),
-                fault,
-                at,
-            };
-            changes.push(Change::AddErrors(failed.into_iter().take(ERRORS_PER_TABLE_MAX).map(row).collect()));
-        }
-        broken.parts = still;
         broken.parts.extend(new);
+        let rows = broken.rows();
+        let mut changes = Vec::new();
+        let (database, table) = &subject;
+        let healed: Vec<Option<String>> = old_rows.difference(&rows).cloned().collect();
+        if rows.is_empty() {
+            changes.push(Change::ClearErrors(database.clone(), table.clone()));
+        } else if !healed.is_empty() {
+            changes.push(Change::ClearErrorsOf(database.clone(), table.clone(), healed));
+        }
+        let row = |partition_name, fault| ObjectError {
+            database: database.clone(),
+            table_name: table.clone(),
+            partition_name,
+            fault,
+            at,
+        };
+        let fault = failed.first().map(|(_, fault)| fault.clone());
+        let mut errors: Vec<ObjectError> = failed
+            .into_iter()
+            .map(|(part, fault)| row(partition_of(&part).cloned(), fault))
+            .filter(|error| rows.contains(&error.partition_name))
+            .collect();
+        let more = broken.partition_count().saturating_sub(ERRORS_PER_TABLE_MAX);
+        if more != 0 {
+            match errors.iter_mut().find(|error| error.partition_name.is_none()) {
+                Some(error) => error.fault.why.push_str(&format!("; {more} more partitions failed")),
+                None => {
+                    let code = fault.map_or(Code::METASTORE_ERROR, |fault| fault.code);
+                    let why = format!("{more} more partitions failed");
+                    errors.push(row(None, Fault::new(code, "read partitions", why)));
+                }
+            }
+        }
+        if !errors.is_empty() {
+            changes.push(Change::AddErrors(errors));
+        }
         if !broken.parts.is_empty() {
             self.0.insert(subject, broken);
         }
@@ -199,11 +240,23 @@ impl Failures {
         due.truncate(max);
         due.into_iter()
             .map(|(table, broken)| {
-                broken.pause_micros = (broken.pause_micros * 2).min(RETRY_PAUSE_MICROS_MAX);
-                broken.retry_at = now.saturating_add(broken.pause_micros);
+                broken.put_off(now);
                 (table, work_for(&broken.parts))
             })
             .collect()
+    }
+
+    /// Whether to list the names of everything again now, because some listing failed.
+    pub fn is_listing_due(&mut self, now: i64) -> bool {
+        let mut is_due = false;
+        for (_, broken) in self.0.iter_mut().filter(|(subject, _)| subject.1.is_none()) {
+            let is_listing = |part: &Part| matches!(part, Part::Itself | Part::Listing | Part::Unknown);
+            if broken.retry_at <= now && broken.parts.iter().any(is_listing) {
+                broken.put_off(now);
+                is_due = true;
+            }
+        }
+        is_due
     }
 }
 
@@ -234,7 +287,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::fault::Code;
 
     fn subject() -> Subject {
         of_table(&DatabaseName::new("hive", "d").table("t"))
@@ -245,6 +297,7 @@ mod tests {
     fn shape(changes: &[Change]) -> Vec<&'static str> {
         let name = |change: &Change| match change {
             Change::ClearErrors(..) => "clear",
+            Change::ClearErrorsOf(_, _, names) if names.iter().all(Option::is_some) => "clear some",
             Change::AddErrors(_) => "add",
             _ => "other",
         };
@@ -256,16 +309,8 @@ mod tests {
         let mut failures = Failures::default();
         assert_eq!(shape(&failures.settle(subject(), Read::Whole, vec![], 0)), [] as [&str; 0]);
         assert_eq!(shape(&failures.settle(subject(), Read::Whole, vec![fails("a"), fails("b")], 0)), ["add"]);
-        assert_eq!(
-            shape(&failures.settle(
-                subject(),
-                Read::Only(&|part| *part != Part::Partition("b".into())),
-                vec![],
-                0
-            )),
-            [] as [&str; 0],
-            "b may still be broken"
-        );
+        let all_but_b = Read::Only(&|part| *part != Part::Partition("b".into()));
+        assert_eq!(shape(&failures.settle(subject(), all_but_b, vec![], 0)), ["clear some"], "a healed");
         assert_eq!(shape(&failures.settle(subject(), Read::Whole, vec![fails("b")], 0)), ["add"]);
         assert_eq!(shape(&failures.settle(subject(), Read::Whole, vec![], 0)), ["clear"]);
         assert_eq!(failures.due(i64::MAX, 9), []);
@@ -275,7 +320,8 @@ mod tests {
     fn what_healed_goes_when_something_else_fails() {
         let mut failures = Failures::default();
         failures.settle(subject(), Read::Whole, vec![fails("a")], 0);
-        assert_eq!(shape(&failures.settle(subject(), Read::Whole, vec![fails("b")], 0)), ["clear", "add"]);
+        let changes = failures.settle(subject(), Read::Whole, vec![fails("b")], 0);
+        assert_eq!(shape(&changes), ["clear some", "add"]);
         let database = DatabaseName::new("hive", "d");
         assert_eq!(shape(&failures.forget_all_but(&database, |_| false)), ["clear"]);
     }
@@ -300,6 +346,37 @@ mod tests {
         let work = failures.due(i64::MAX, 1).remove(0).1;
         let named = Partitions::Named(BTreeSet::from(["k=1".to_string()]));
         assert_eq!(work, TableWork { partitions: named, ..TableWork::default() });
+    }
+
+    #[test]
+    fn one_row_tells_of_the_partitions_that_have_none() {
+        let mut failures = Failures::default();
+        let many = |count: usize| (0..count).map(|n| fails(&format!("k={n:05}"))).collect::<Vec<_>>();
+        let rows = |changes: &[Change]| match changes.last() {
+            Some(Change::AddErrors(errors)) => errors.clone(),
+            other => panic!("{other:?}"),
+        };
+        let errors = rows(&failures.settle(subject(), Read::Whole, many(ERRORS_PER_TABLE_MAX + 7), 0));
+        assert_eq!(errors.len(), ERRORS_PER_TABLE_MAX + 1);
+        let summary = errors.iter().find(|error| error.partition_name.is_none()).unwrap();
+        assert_eq!(summary.fault.why, "7 more partitions failed");
+        let changes = failures.settle(subject(), Read::Whole, many(ERRORS_PER_TABLE_MAX), 0);
+        let Change::ClearErrorsOf(_, _, gone) = &changes[0] else { panic!("{changes:?}") };
+        assert_eq!(gone, &[None], "none is without a row any more");
+    }
+
+    #[test]
+    fn listings_that_failed_are_tried_again_ever_later() {
+        let minute = RETRY_PAUSE_MICROS_MIN;
+        let mut failures = Failures::default();
+        let fault = || Fault::new(Code::METASTORE_ERROR, "get_functions", "boom");
+        let database = || of_database(&DatabaseName::new("hive", "d"));
+        failures.settle(database(), Read::Whole, vec![(Part::Functions, fault())], 0);
+        assert!(!failures.is_listing_due(i64::MAX), "no listing");
+        failures.settle(database(), Read::Whole, vec![(Part::Listing, fault())], 0);
+        failures.settle(subject(), Read::Whole, vec![fails("k=1")], 0);
+        let due = [0, 1, 2, 3].map(|at| failures.is_listing_due(at * minute));
+        assert_eq!(due, [false, true, false, true]);
     }
 
     #[test]

@@ -375,7 +375,12 @@ async fn step(
             true
         }
         How::Events(follower) => match follower.look().await {
-            Ok(Look::Idle) => false,
+            Ok(Look::Idle) => {
+                if session.failures.lock().is_listing_due(session.now()) {
+                    poll::look(session).await?;
+                }
+                false
+            }
             Ok(Look::More) => true,
             Ok(Look::Gap) => {
                 let head = session.source.head_event_id().await?;

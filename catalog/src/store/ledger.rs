@@ -3,7 +3,8 @@
 //! It is part of the metastore's view, so a reader has the bookkeeping that belongs to its
 //! snapshot and waits for nobody. Memory and store hold the same; the store holds one record per
 //! run, per failed object, and per change that brought events or dropped tables, and the oldest go
-//! when there are too many (sled does not grow with a ring, it does with a log).
+//! when there are too many (sled does not grow with a ring, it does with a log). Errors are of now,
+//! not of then: when there are too many, one row of a table tells of all its partitions.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -180,6 +181,10 @@ impl Ledger {
             }
             Change::AddErrors(errors) => errors.iter().for_each(|error| self.add_error(error, desk)),
             Change::ClearErrors(database, table) => self.clear_errors(database, table, desk),
+            Change::ClearErrorsOf(database, table, partitions) => {
+                let of = |partition: &Option<String>| (database.clone(), table.clone(), partition.clone());
+                self.remove_errors(partitions.iter().map(of).map(Arc::new).collect(), desk);
+            }
             Change::SetMissingMethods(methods) if *methods != *self.missing_methods => {
                 let key = keys::of_metastore(Record::MissingMethods, desk.metastore);
                 desk.batch.put(&key, &record::missing_methods(methods));
@@ -217,7 +222,13 @@ impl Ledger {
     fn add_error(&mut self, error: &ObjectError, desk: &mut Desk<'_>) {
         let subject = subject_of(error);
         if !self.errors.contains_key(&subject) && ERRORS_KEPT_MAX <= self.errors.len() {
-            return;
+            if error.partition_name.is_some() {
+                return self.add_summary(error, desk);
+            }
+            if !self.make_room(desk) {
+                tracing::warn!(fault = %error.fault, "no room for the error");
+                return;
+            }
         }
         let known = self.errors.get(&subject);
         let seen = SeenError {
@@ -230,6 +241,31 @@ impl Ledger {
         Arc::make_mut(&mut self.errors).insert(Arc::new(subject), Arc::new(seen));
     }
 
+    /// There is no room for a partition's error: the row of its table tells of it.
+    fn add_summary(&mut self, error: &ObjectError, desk: &mut Desk<'_>) {
+        let fault = Fault {
+            why: format!("{}; there is no room for a row for each broken partition", error.fault.why),
+            ..error.fault.clone()
+        };
+        let of_table = ObjectError { partition_name: None, fault, ..error.clone() };
+        if !self.errors.contains_key(&subject_of(&of_table)) {
+            self.add_error(&of_table, desk);
+        }
+    }
+
+    /// Lets the row of one partition go, of a table that has several: the others still tell that
+    /// something is wrong there. Whether there was one.
+    fn make_room(&mut self, desk: &mut Desk<'_>) -> bool {
+        let is_one_of_several = |(a, b): &(&Arc<Subject>, &Arc<Subject>)| {
+            (&a.0, &a.1) == (&b.0, &b.1) && a.2.is_some() && b.2.is_some()
+        };
+        let gone = self.errors.keys().zip(self.errors.keys().skip(1)).find(is_one_of_several);
+        let gone = gone.map(|(_, gone)| gone.clone());
+        let is_found = gone.is_some();
+        self.remove_errors(gone.into_iter().collect(), desk);
+        is_found
+    }
+
     fn clear_errors(&mut self, database: &Option<DatabaseName>, table: &Option<String>, desk: &mut Desk<'_>) {
         let first: Subject = (database.clone(), table.clone(), None);
         let gone: Vec<Arc<Subject>> = self
@@ -238,6 +274,11 @@ impl Ledger {
             .take_while(|(subject, _)| subject.0 == *database && subject.1 == *table)
             .map(|(subject, _)| subject.clone())
             .collect();
+        self.remove_errors(gone, desk);
+    }
+
+    fn remove_errors(&mut self, mut gone: Vec<Arc<Subject>>, desk: &mut Desk<'_>) {
+        gone.retain(|subject| self.errors.contains_key(subject));
         if gone.is_empty() {
             return;
         }

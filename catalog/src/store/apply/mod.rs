@@ -138,6 +138,7 @@ impl Work<'_> {
             | Change::AddEvents(_)
             | Change::AddErrors(_)
             | Change::ClearErrors(..)
+            | Change::ClearErrorsOf(..)
             | Change::SetMissingMethods(_)
             | Change::SetSourceCount(..) => {}
         }

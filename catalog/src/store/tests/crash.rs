@@ -433,6 +433,8 @@ fn bookkeeping_survives_a_restart() {
         Change::AddEvents(vec![event(2), event(3)]),
         Change::AddErrors(vec![error("a", None, 1), error("a", Some("p"), 2), error("b", None, 3)]),
         Change::AddErrors(vec![error("b", None, 9)]),
+        Change::AddErrors(vec![error("b", Some("p"), 3), error("b", Some("q"), 4)]),
+        Change::ClearErrorsOf(Some(db("d")), Some("b".into()), vec![Some("p".into()), Some("x".into())]),
         Change::ClearErrors(Some(db("d")), Some("a".into())),
         Change::SetMissingMethods(vec![MissingMethod {
             method: "m".into(),
@@ -446,7 +448,8 @@ fn bookkeeping_survives_a_restart() {
     assert!(ledger.runs().eq([&run]));
     assert!(ledger.events().eq(&[event(1), event(2), event(3)]));
     let seen = SeenError { first_seen_at: 3, last_seen_at: 9, count: 2, error: error("b", None, 9) };
-    assert!(ledger.errors().eq([&seen]));
+    let other = SeenError { first_seen_at: 4, last_seen_at: 4, count: 1, error: error("b", Some("q"), 4) };
+    assert!(ledger.errors().eq([&seen, &other]));
     assert_eq!(ledger.done_databases(run_id), None);
     assert_eq!(ledger.done_databases(run_id + 1), Some(&[db("d")].into()));
     assert_ne!(ledger.dropped_tables().count(), 0);

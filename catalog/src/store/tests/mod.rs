@@ -7,7 +7,9 @@ mod growth;
 mod model;
 
 use super::testing::*;
-use crate::change::Change;
+use crate::change::{Change, ObjectError};
+use crate::fault::{Code, Fault};
+use crate::limits::ERRORS_KEPT_MAX;
 use crate::model::*;
 
 fn sample(rows: i64) -> Vec<Change> {
@@ -105,4 +107,28 @@ fn bookkeeping_belongs_to_a_snapshot_and_waits_for_no_writer() {
     let _writer = catalog.writer.lock();
     assert_eq!(catalog.ledger(id).source_counts().len(), 2);
     assert!(first_run < catalog.next_run_id());
+}
+
+#[test]
+fn every_broken_table_has_a_row_however_many_partitions_are_broken() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = open(folder.path());
+    let id = catalog.declare(&[settings("dc1")]).unwrap()[0];
+    let error = |table: &str, partition: Option<String>| ObjectError {
+        database: Some(db("d")),
+        table_name: Some(table.into()),
+        partition_name: partition,
+        fault: Fault::new(Code::METASTORE_ERROR, "get_table", "no"),
+        at: 1,
+    };
+    let many = (0..ERRORS_KEPT_MAX).map(|n| error("a", Some(format!("k={n:05}")))).collect();
+    let others = vec![error("b", None), error("c", Some("k=1".into())), error("c", Some("k=2".into()))];
+    let changes = vec![Change::AddErrors(many), Change::AddErrors(others)];
+    catalog.apply(origin(id, 1), changes).unwrap();
+    let ledger = catalog.ledger(id);
+    assert_eq!(ledger.errors().len(), ERRORS_KEPT_MAX);
+    let rows: Vec<_> = ledger.errors().filter(|seen| seen.error.partition_name.is_none()).collect();
+    let tables: Vec<_> = rows.iter().map(|seen| seen.error.table_name.as_deref().unwrap()).collect();
+    assert_eq!(tables, ["b", "c"]);
+    assert_eq!(rows[1].error.fault.why, "no; there is no room for a row for each broken partition");
 }
