@@ -26,7 +26,7 @@ fn server(tables: u32, partitions_per_table: u32) -> SampleServer {
 /// no complete pass beside the events, which would mend what they had lost.
 fn config(server: &SampleServer) -> String {
     format!(
-        "[[metastore]]\nname = \"dc1\"\nuris = [\"{}\"]\nevents_interval_ms = 10\npass_interval_ms = 0\nrequests_in_flight_max = 2\n",
+        "[[metastore]]\nname = \"dc1\"\nuris = [\"{}\"]\nevents_interval_ms = 10\nrefresh_interval_ms = 0\nrequests_in_flight_max = 2\n",
         server.uri()
     )
 }

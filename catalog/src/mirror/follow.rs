@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::PassReport;
 use super::events::{Follower, Look};
 use super::poll;
 use super::runs::{self, FIRST, POLL, REFRESH, REPAIR};
 use super::session::{Session, Task, ends_the_run, spawn};
-use super::{MirrorOptions, PassReport};
 use crate::change::{Change, FollowMode, FollowState};
 use crate::fault::{Code, Fault};
 
@@ -230,10 +230,8 @@ struct Passes {
 impl Passes {
     fn new(session: &Arc<Session>, under_way: Option<Pass>) -> Self {
         // Who asks for passes more often than that does not want to wait longer for one.
-        let max = match session.options.pass_interval_ms {
-            0 => PASS_PAUSE_MAX,
-            interval_ms => PASS_PAUSE_MAX.min(Duration::from_millis(interval_ms)),
-        };
+        let interval = pass_interval_ms(session).map_or(PASS_PAUSE_MAX, Duration::from_millis);
+        let max = PASS_PAUSE_MAX.min(interval);
         let pauses = Pauses::new(PASS_PAUSE_MIN, max);
         Self { session: session.clone(), under_way, pauses, not_before: i64::MIN, fault: None, lost: None }
     }
@@ -428,18 +426,19 @@ fn is_log_closed(fault: &Fault) -> bool {
     matches!(fault.code, Code::METASTORE_REFUSED | Code::METASTORE_METHOD_MISSING)
 }
 
+/// Pause between complete passes; `None` when there are to be none.
+fn pass_interval_ms(session: &Session) -> Option<u64> {
+    match session.catalog.status(session.metastore).mode {
+        FollowMode::Polling => Some(session.options.pass_interval_ms),
+        _ => Some(session.options.refresh_interval_ms).filter(|interval_ms| *interval_ms != 0),
+    }
+}
+
 pub(super) fn is_pass_due(session: &Session) -> bool {
-    let status = session.catalog.status(session.metastore);
-    let interval_ms = match session.options.pass_interval_ms {
-        // Without a log, what was altered is found by passes only.
-        0 if status.mode == FollowMode::Polling => MirrorOptions::default().pass_interval_ms,
-        0 => return false,
-        interval_ms => interval_ms,
-    };
+    let Some(interval_ms) = pass_interval_ms(session) else { return false };
     let interval_ms = i64::try_from(interval_ms).unwrap_or(i64::MAX);
-    status
-        .last_pass_at
-        .is_none_or(|last| last.saturating_add(interval_ms.saturating_mul(1_000)) <= session.now())
+    let last_pass_at = session.catalog.status(session.metastore).last_pass_at;
+    last_pass_at.is_none_or(|last| last.saturating_add(interval_ms.saturating_mul(1_000)) <= session.now())
 }
 
 fn poll_interval(session: &Session) -> Duration {

@@ -48,9 +48,11 @@ pub struct MirrorOptions {
     pub events_interval_ms: u64,
     /// Pause between listings of names, with polling.
     pub poll_interval_ms: u64,
-    /// Pause between complete passes over all objects: with polling, and (as a safety net)
-    /// with events when not 0.
+    /// Pause between complete passes over all objects, with polling: what was altered is found by
+    /// them only.
     pub pass_interval_ms: u64,
+    /// Pause between complete passes over all objects, with events: a safety net. 0 is none.
+    pub refresh_interval_ms: u64,
     /// Objects per bulk call for tables.
     pub tables_batch_max: usize,
     /// Partitions per bulk call.
@@ -64,6 +66,7 @@ impl Default for MirrorOptions {
             events_interval_ms: 500,
             poll_interval_ms: 30_000,
             pass_interval_ms: 3_600_000,
+            refresh_interval_ms: 86_400_000,
             tables_batch_max: 200,
             partitions_batch_max: 1_000,
         }

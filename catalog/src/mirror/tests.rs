@@ -562,7 +562,7 @@ async fn passes_beside_events_never_leave_anything_older() {
     });
     let is_over = || scene.world.state.lock().hooks.is_empty() && scene.is_mirrored();
     let has_passed = || scene.runs().iter().filter(|run| run.0 == "refresh").count() >= 2;
-    scene.run_with(|options| options.pass_interval_ms = 1, || is_over() && has_passed()).await;
+    scene.run_with(|options| options.refresh_interval_ms = 1, || is_over() && has_passed()).await;
     assert_eq!(ids, scene.home.ids());
     // Nothing was under way any more, so nothing can undo it.
     scene.run_until(|| scene.home.position() == Some(scene.world.state.lock().head())).await;
@@ -662,7 +662,7 @@ async fn a_pass_that_fails_does_not_stop_the_looks() {
     });
     let is_failed = |run: &(String, String)| run.0 == "refresh" && run.1 == "failed";
     let has_failed_often = || scene.runs().iter().filter(|run| is_failed(run)).count() >= 3;
-    scene.run_with(|options| options.pass_interval_ms = 20, has_failed_often).await;
+    scene.run_with(|options| options.refresh_interval_ms = 20, has_failed_often).await;
     assert_eq!(scene.world.state.lock().calls["probe"], 1, "nothing began anew");
 }
 
@@ -683,7 +683,7 @@ async fn a_repair_that_fails_is_tried_again_while_events_are_followed() {
         }
         scene.is_mirrored() && scene.state() == FollowState::Following
     };
-    scene.run_with(|options| options.pass_interval_ms = 20, heal).await;
+    scene.run_with(|options| options.refresh_interval_ms = 20, heal).await;
     assert_eq!(scene.world.state.lock().calls["probe"], 1, "nothing began anew");
     assert_eq!(scene.home.position(), Some(scene.world.state.lock().head()));
 }
@@ -709,7 +709,7 @@ async fn a_look_that_fails_leaves_the_pass_beside_it_alone() {
         }
         2 <= scene.runs().len() && scene.runs()[1].1 != "running"
     };
-    scene.run_with(|options| options.pass_interval_ms = 1, is_over).await;
+    scene.run_with(|options| options.refresh_interval_ms = 1, is_over).await;
     assert_eq!(scene.runs()[1], ("refresh".to_string(), "done".to_string()));
 }
 
@@ -908,6 +908,25 @@ async fn a_pass_that_fails_is_shown_while_names_are_polled() {
     scene.run_with(|options| options.pass_interval_ms = 20, is_shown).await;
 }
 
+#[tokio::test]
+async fn with_events_everything_is_read_again_once_a_day_only() {
+    let scene = Scene::filled();
+    let due_after_hours = |mode, hours: i64, set: fn(&mut super::MirrorOptions)| {
+        let mut mirror = scene.home.mirror(&scene.world);
+        set(&mut mirror.options);
+        let session = Session::new(&mirror);
+        session.status(|status| {
+            status.mode = mode;
+            status.last_pass_at = Some(session.now() - hours * 3_600_000_000);
+        });
+        is_pass_due(&session)
+    };
+    assert!(!due_after_hours(FollowMode::Events, 23, |_| {}));
+    assert!(due_after_hours(FollowMode::Events, 24, |_| {}));
+    assert!(!due_after_hours(FollowMode::Events, 1_000, |options| options.refresh_interval_ms = 0));
+    assert!(due_after_hours(FollowMode::Polling, 1, |_| {}));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn polling_forgets_the_position_and_passes_even_when_none_are_asked_for() {
     let scene = Scene::filled();
@@ -920,7 +939,7 @@ async fn polling_forgets_the_position_and_passes_even_when_none_are_asked_for() 
     let lag_ms = scene.home.catalog.status(scene.home.metastore).lag_ms.unwrap();
     assert!(lag_ms < stuck_ms, "what waited in the log waits no more");
     let mut mirror = scene.home.mirror(&scene.world);
-    mirror.options.pass_interval_ms = 0;
+    mirror.options.refresh_interval_ms = 0;
     let session = Session::new(&mirror);
     session.status(|status| status.last_pass_at = Some(0));
     assert!(is_pass_due(&session));

@@ -56,6 +56,7 @@ pub fn mirror_options(metastore: &MetastoreConfig) -> MirrorOptions {
         events_interval_ms: options.events_interval_ms,
         poll_interval_ms: options.poll_interval_ms,
         pass_interval_ms: options.pass_interval_ms,
+        refresh_interval_ms: options.refresh_interval_ms,
         ..MirrorOptions::default()
     }
 }

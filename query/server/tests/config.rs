@@ -76,7 +76,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "[[metastore]]\nname = \"a\"\nuris = [\"thrift://h:1\"]\nfollow = \"polling\"\npass_interval_ms = 0\n",
-        "etc/skep.toml line 5, metastore.pass_interval_ms: 0 is not possible with follow = \"polling\": altered objects would never be seen",
+        "etc/skep.toml line 5, metastore.pass_interval_ms: the value must be between 1_000 and 2_592_000_000",
     ),
     (
         "[[metastore]]\nname = \"a\"\nuris = [\"thrift://h:1\"]\n[metastore.tls]\nclient_cert_file = \"c.pem\"\n",

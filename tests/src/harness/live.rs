@@ -38,7 +38,7 @@ impl Followed {
             mirror: MirrorOptions {
                 events_interval_ms: 100,
                 poll_interval_ms: 500,
-                pass_interval_ms: 0,
+                refresh_interval_ms: 0,
                 ..MirrorOptions::default()
             },
         }

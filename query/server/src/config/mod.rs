@@ -187,10 +187,6 @@ fn read_metastores(top: &TableReader<'_, '_>, folder: &Path) -> Result<Vec<Metas
                 source.invalid(at("uris"), "metastore.uris", format!("\"{uri}\": {why}")).with_fix(URI_FIX)
             })?;
         }
-        if options.follow == "polling" && options.pass_interval_ms == 0 {
-            let why = "0 is not possible with follow = \"polling\": altered objects would never be seen";
-            return Err(source.invalid(at("pass_interval_ms"), "metastore.pass_interval_ms", why));
-        }
         let tls: Option<TlsSection> = read_section(&reader, folder)?;
         if let Some(tls) = &tls {
             check_tls(tls).map_err(|(key, why)| {

@@ -90,8 +90,10 @@ section! {
         events_interval_ms: u64 = MirrorOptions::default().events_interval_ms, Within(10..=HOUR_MS);
         /// With polling: pause between listings of all names, in ms.
         poll_interval_ms: u64 = MirrorOptions::default().poll_interval_ms, Within(100..=DAY_MS);
-        /// Pause between complete passes over all objects, in ms; 0 is none, with events only.
-        pass_interval_ms: u64 = MirrorOptions::default().pass_interval_ms, Within(0..=30 * DAY_MS);
+        /// With polling: pause between complete passes over all objects, in ms.
+        pass_interval_ms: u64 = MirrorOptions::default().pass_interval_ms, Within(1_000..=30 * DAY_MS);
+        /// With events: pause between complete passes over all objects, in ms; 0 is none.
+        refresh_interval_ms: u64 = MirrorOptions::default().refresh_interval_ms, Within(0..=30 * DAY_MS);
     }
 }
 
