@@ -98,6 +98,11 @@ impl Tests {
         self.of(column).all(|test| test.admits(value))
     }
 
+    /// Whether a value of a column between `min` and `max`, both included, may pass.
+    pub fn may_admit(&self, column: &str, min: &str, max: &str) -> bool {
+        self.of(column).all(|test| test.may_admit(min, max))
+    }
+
     /// Tests of a column.
     pub fn of<'a>(&'a self, column: &'a str) -> impl Iterator<Item = &'a Test> {
         self.list

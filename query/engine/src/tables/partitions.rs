@@ -50,12 +50,18 @@ pub struct Summary {
     pub locations: Option<(Box<str>, Box<str>)>,
 }
 
-/// All chunks whose key columns pass.
+/// All chunks whose key columns pass, and whose bounds may.
 pub fn summaries(pinned: &Pinned, tests: &Tests) -> Vec<Summary> {
     let mut summaries = Vec::new();
     for place in walk::places(pinned, tests) {
         for table in walk::tables(&place.database, tests).filter(|t| t.totals.partition_count != 0) {
             for (index, summary) in pinned.snapshot.chunk_summaries(table).into_iter().enumerate() {
+                let locations = summary.locations.as_ref();
+                if !tests.may_admit("partition_name", &summary.name_min, &summary.name_max)
+                    || locations.is_some_and(|(min, max)| !tests.may_admit("location", min, max))
+                {
+                    continue;
+                }
                 let row_count = usize::try_from(summary.totals.partition_count).unwrap_or(usize::MAX);
                 summaries.push(Summary {
                     at: PartitionPlace { place: place.clone(), table: Arc::clone(table), index },
