@@ -253,6 +253,8 @@ pub struct DroppedTable {
     pub totals: Totals,
     /// When its absence was seen, microseconds since 1970.
     pub deleted_at: i64,
+    /// From what its absence was seen.
+    pub stamp: Stamp,
 }
 
 /// Hot columns of some partitions of one table, sorted by partition name within the chunk.
@@ -329,18 +331,22 @@ impl Snapshot {
         self.loader.partitions(table, index)
     }
 
-    /// Functions of a database, in order of name.
-    pub fn load_functions(&self, database: &DatabaseView) -> Result<Vec<Item<Function>>, Fault> {
+    /// Functions of a database, in order of name, each with when it was read.
+    pub fn load_functions(&self, database: &DatabaseView) -> Result<Vec<(Item<Function>, Stamp)>, Fault> {
         self.loader.functions(database)
     }
 
-    /// Constraints and column statistics of the tables of a database that have any.
-    pub fn load_details(&self, database: &DatabaseView) -> Result<Vec<(TableId, TableDetails)>, Fault> {
+    /// Constraints and column statistics of the tables of a database that have any, with when
+    /// they were read.
+    pub fn load_details(
+        &self,
+        database: &DatabaseView,
+    ) -> Result<Vec<(TableId, TableDetails, Stamp)>, Fault> {
         self.loader.details(database)
     }
 
-    /// Grants of a metastore.
-    pub fn load_privileges(&self, metastore: &MetastoreView) -> Result<Vec<Item<Privilege>>, Fault> {
+    /// Grants of a metastore, each with when it was read.
+    pub fn load_privileges(&self, metastore: &MetastoreView) -> Result<Vec<(Item<Privilege>, Stamp)>, Fault> {
         self.loader.privileges(metastore)
     }
 }

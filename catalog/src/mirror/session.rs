@@ -204,7 +204,7 @@ impl Session {
             .await??;
             let has_failed =
                 |item: &Item<Function>| batch.failed.iter().any(|(name, _)| *name == item.value.name);
-            functions.extend(mirrored.into_iter().filter(has_failed));
+            functions.extend(mirrored.into_iter().map(|(item, _)| item).filter(has_failed));
         }
         let failed =
             |(name, fault): (String, Fault)| Fault { what: format!("{} {name}", fault.what), ..fault };

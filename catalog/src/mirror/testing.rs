@@ -485,10 +485,10 @@ impl Home {
         for database in metastore.databases() {
             let name = db(&database.name);
             contents.insert(format!("{name}"), format!("{:?}", database.object));
-            for item in snapshot.load_functions(database).unwrap() {
+            for (item, _) in snapshot.load_functions(database).unwrap() {
                 contents.insert(format!("{name}()/{}", item.value.name), format!("{:?}", item.value));
             }
-            for (id, details) in snapshot.load_details(database).unwrap() {
+            for (id, details, _) in snapshot.load_details(database).unwrap() {
                 let table = database.tables.iter().find(|table| table.id == id).unwrap();
                 for item in details.column_statistics {
                     let key = format!("{name}.{}:{}", table.name, item.value.column_name);
@@ -506,7 +506,7 @@ impl Home {
                 }
             }
         }
-        for item in snapshot.load_privileges(metastore).unwrap() {
+        for (item, _) in snapshot.load_privileges(metastore).unwrap() {
             contents.insert(format!("grant {}", item.value.principal_name), format!("{:?}", item.value));
         }
         contents

@@ -147,10 +147,8 @@ impl Ledger {
     /// Takes a change into account, if it is one to the bookkeeping.
     pub(super) fn apply(&mut self, change: &Change, desk: &mut Desk<'_>) {
         match change {
-            Change::DropDatabase(name) if self.source_counts.contains_key(name) => {
-                Arc::make_mut(&mut self.source_counts).remove(name);
-                desk.remove(Record::SourceCount, database_number(name));
-            }
+            Change::DropDatabase(name) => self.forget_counts(|counted| counted == name, desk),
+            Change::DropCatalog(name) => self.forget_counts(|counted| counted.catalog == *name, desk),
             Change::MarkDatabaseDone(run_id, name) => {
                 if self.done_databases.0 != *run_id {
                     self.forget_done(desk);
@@ -196,6 +194,16 @@ impl Ledger {
                 Arc::make_mut(&mut self.source_counts).insert(name.clone(), (*count, desk.now));
             }
             _ => {}
+        }
+    }
+
+    /// Forgets how many tables were listed in databases that are gone.
+    fn forget_counts(&mut self, is_gone: impl Fn(&DatabaseName) -> bool, desk: &mut Desk<'_>) {
+        let gone: Vec<DatabaseName> =
+            self.source_counts.keys().filter(|name| is_gone(name)).cloned().collect();
+        for name in gone {
+            desk.remove(Record::SourceCount, database_number(&name));
+            Arc::make_mut(&mut self.source_counts).remove(&name);
         }
     }
 

@@ -12,6 +12,7 @@ use super::entry::{Entry, Hot};
 use super::segment::{self, HotBlock, Known};
 use super::tree::{Tree, Unsealed};
 use super::{keys, record};
+use crate::change::Stamp;
 use crate::fault::{Code, Fault};
 use crate::model::*;
 use crate::ports::Decoder;
@@ -264,25 +265,33 @@ impl Loader {
             .collect()
     }
 
-    pub(crate) fn functions(&self, database: &DatabaseView) -> Result<Vec<Item<Function>>, Fault> {
+    pub(crate) fn functions(&self, database: &DatabaseView) -> Result<Vec<(Item<Function>, Stamp)>, Fault> {
         self.entries(&database.functions)?
             .into_iter()
-            .map(|(_, Entry { raw, .. })| self.decoded(Decoder::function, raw))
+            .map(|(_, Entry { hot, raw })| Ok((self.decoded(Decoder::function, raw)?, hot.stamp)))
             .collect()
     }
 
-    pub(crate) fn details(&self, database: &DatabaseView) -> Result<Vec<(TableId, TableDetails)>, Fault> {
+    pub(crate) fn details(
+        &self,
+        database: &DatabaseView,
+    ) -> Result<Vec<(TableId, TableDetails, Stamp)>, Fault> {
         self.entries(&database.details)?
             .into_iter()
-            .filter_map(|(key, Entry { raw, .. })| Some((keys::table_of_item(&key)?, raw)))
-            .map(|(table, raw)| Ok((table, record::read_details(&raw, self.decoder.as_ref())?)))
+            .filter_map(|(key, entry)| Some((keys::table_of_item(&key)?, entry)))
+            .map(|(table, Entry { hot, raw })| {
+                Ok((table, record::read_details(&raw, self.decoder.as_ref())?, hot.stamp))
+            })
             .collect()
     }
 
-    pub(crate) fn privileges(&self, metastore: &MetastoreView) -> Result<Vec<Item<Privilege>>, Fault> {
+    pub(crate) fn privileges(
+        &self,
+        metastore: &MetastoreView,
+    ) -> Result<Vec<(Item<Privilege>, Stamp)>, Fault> {
         self.entries(&metastore.privileges)?
             .into_iter()
-            .map(|(_, Entry { raw, .. })| self.decoded(Decoder::privilege, raw))
+            .map(|(_, Entry { hot, raw })| Ok((self.decoded(Decoder::privilege, raw)?, hot.stamp)))
             .collect()
     }
 }

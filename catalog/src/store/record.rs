@@ -9,7 +9,7 @@ use super::ledger::Ledger;
 use super::segment;
 use crate::change::{
     EndpointStatus, EventRow, FollowMode, FollowState, FollowStatus, MissingMethod, ObjectError, Run,
-    SeenError,
+    SeenError, Stamp,
 };
 use crate::fault::{Code, Fault};
 use crate::model::{
@@ -86,8 +86,10 @@ pub(crate) fn read_details(bytes: &[u8], decoder: &dyn Decoder) -> Result<TableD
     Ok(details)
 }
 
-/// Version of the records below; a newer one is refused.
+/// Version of the records below, where none of their own is named; a newer one is refused.
 const VERSION: u8 = 1;
+/// Version of the record of dropped tables: since 2 a table has a stamp.
+const DROPPED_TABLES_VERSION: u8 = 2;
 
 fn begin() -> Encoder {
     let mut e = Encoder::default();
@@ -96,15 +98,18 @@ fn begin() -> Encoder {
 }
 
 fn open(bytes: &[u8]) -> Result<codec::Decoder<'_>, Fault> {
+    Ok(open_up_to(VERSION, bytes)?.1)
+}
+
+/// Opens a record that has changed since the first version; answers which version it has.
+fn open_up_to(newest: u8, bytes: &[u8]) -> Result<(u8, codec::Decoder<'_>), Fault> {
     let mut d = codec::Decoder::new(bytes);
-    match d.u8()? {
-        VERSION => Ok(d),
-        version => Err(Fault::new(
-            Code::STORE_FORMAT,
-            "store: read a record",
-            format!("it has version {version}, this skep reads version {VERSION}"),
-        )),
+    let version = d.u8()?;
+    if (VERSION..=newest).contains(&version) {
+        return Ok((version, d));
     }
+    let why = format!("it has version {version}, this skep reads version {newest}");
+    Err(Fault::new(Code::STORE_FORMAT, "store: read a record", why))
 }
 
 fn unknown(what: &str, value: impl std::fmt::Display) -> Fault {
@@ -555,8 +560,8 @@ pub(crate) fn read_named_numbers(bytes: &[u8]) -> Result<(DatabaseName, u64, i64
 }
 
 pub(crate) fn dropped_tables(rows: &[DroppedTable]) -> Vec<u8> {
-    let mut e = begin();
-    e.u64(rows.len() as u64);
+    let mut e = Encoder::default();
+    e.u8(DROPPED_TABLES_VERSION).u64(rows.len() as u64);
     for row in rows {
         e.str(&row.catalog_name).str(&row.database_name).str(&row.table_name).u64(row.id.0);
         write_head(&mut e, &row.head);
@@ -564,15 +569,16 @@ pub(crate) fn dropped_tables(rows: &[DroppedTable]) -> Vec<u8> {
         e.u64(totals.partition_count).i64(totals.row_count).u64(totals.row_count_known);
         e.i64(totals.total_size_bytes).u64(totals.total_size_known);
         e.i64(totals.file_count).u64(totals.file_count_known).i64(row.deleted_at);
+        segment::write_stamp(&mut e, row.stamp);
     }
     e.0
 }
 
 pub(crate) fn read_dropped_tables(bytes: &[u8], interner: &mut Interner) -> Result<Vec<DroppedTable>, Fault> {
-    let mut d = open(bytes)?;
+    let (version, mut d) = open_up_to(DROPPED_TABLES_VERSION, bytes)?;
     (0..d.length()?)
         .map(|_| {
-            Ok(DroppedTable {
+            let mut table = DroppedTable {
                 catalog_name: d.string()?,
                 database_name: d.string()?,
                 table_name: d.string()?,
@@ -588,7 +594,50 @@ pub(crate) fn read_dropped_tables(bytes: &[u8], interner: &mut Interner) -> Resu
                     file_count_known: d.u64()?,
                 },
                 deleted_at: d.i64()?,
-            })
+                stamp: Stamp::default(),
+            };
+            table.stamp = match version {
+                VERSION => Stamp { synced_at: table.deleted_at, source_event_id: None },
+                _ => segment::read_stamp(&mut d)?,
+            };
+            Ok(table)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn dropped_tables_are_read_as_written_and_as_written_before_they_had_a_stamp() {
+        let table = DroppedTable {
+            catalog_name: "hive".into(),
+            database_name: "d".into(),
+            table_name: "t".into(),
+            id: TableId(7),
+            head: TableHead::default(),
+            totals: Totals { partition_count: 3, ..Totals::default() },
+            deleted_at: 50,
+            stamp: Stamp { synced_at: 40, source_event_id: Some(9) },
+        };
+        let read = |bytes: &[u8]| {
+            let table = read_dropped_tables(bytes, &mut Interner::default()).unwrap().remove(0);
+            (table.id, table.totals.partition_count, table.deleted_at, table.stamp)
+        };
+        let mut bytes = dropped_tables(std::slice::from_ref(&table));
+        assert_eq!(read(&bytes), (table.id, 3, 50, table.stamp));
+
+        let mut stamp = Encoder::default();
+        segment::write_stamp(&mut stamp, table.stamp);
+        assert!(bytes.ends_with(&stamp.0));
+        bytes.truncate(bytes.len() - stamp.0.len());
+        bytes[0] = 1;
+        let unknown = Stamp { synced_at: 50, source_event_id: None };
+        assert_eq!(read(&bytes), (table.id, 3, 50, unknown));
+        bytes[0] = 3;
+        let newer = read_dropped_tables(&bytes, &mut Interner::default()).map(drop);
+        assert_eq!(newer.unwrap_err().code, Code::STORE_FORMAT);
+    }
 }

@@ -71,7 +71,7 @@ fn mirrored(snapshot: &Snapshot, metastore: &str) -> BTreeMap<Place, Node> {
 }
 
 fn read(snapshot: &Snapshot, view: &MetastoreView, add: &mut impl FnMut([&str; 5], &[u8])) {
-    for privilege in snapshot.load_privileges(view).unwrap() {
+    for (privilege, _) in snapshot.load_privileges(view).unwrap() {
         let grant = &privilege.value;
         let database = grant.database.as_ref();
         add(
@@ -91,7 +91,7 @@ fn read(snapshot: &Snapshot, view: &MetastoreView, add: &mut impl FnMut([&str; 5
     for database in view.databases() {
         let (catalog, name) = (database.catalog_name.as_ref(), database.name.as_ref());
         add(["database", catalog, name, "", name], &database.raw);
-        for function in snapshot.load_functions(database).unwrap() {
+        for (function, _) in snapshot.load_functions(database).unwrap() {
             add(["function", catalog, name, "", &function.value.name], &function.raw);
         }
         for (id, item) in snapshot.load_tables(database).unwrap() {
@@ -104,7 +104,7 @@ fn read(snapshot: &Snapshot, view: &MetastoreView, add: &mut impl FnMut([&str; 5
                 }
             }
         }
-        for (id, details) in snapshot.load_details(database).unwrap() {
+        for (id, details, _) in snapshot.load_details(database).unwrap() {
             let table = database.tables.iter().find(|table| table.id == id).unwrap();
             for constraint in &details.constraints {
                 let kind = match constraint.value.kind {

@@ -105,6 +105,7 @@ impl Work<'_> {
             head: table.head.clone(),
             totals: table.totals,
             deleted_at: self.now,
+            stamp: self.origin.stamp,
         });
         self.discard(&table.partitions);
         self.remove_table_record(database, table);

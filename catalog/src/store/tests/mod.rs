@@ -56,9 +56,10 @@ fn what_was_put_is_loaded() {
     assert_eq!(names.len(), 1500);
     assert!(names.is_sorted());
     assert_eq!(snapshot.load_tables(database).unwrap()[0].1, table("orders", 5, true));
-    assert_eq!(snapshot.load_details(database).unwrap(), vec![(view.id, details(3))]);
-    assert_eq!(snapshot.load_functions(database).unwrap(), vec![function("f", "org.F")]);
-    assert_eq!(snapshot.load_privileges(metastore).unwrap(), vec![privilege("bob", "SELECT")]);
+    let stamp = origin(id, 7).stamp;
+    assert_eq!(snapshot.load_details(database).unwrap(), vec![(view.id, details(3), stamp)]);
+    assert_eq!(snapshot.load_functions(database).unwrap(), vec![(function("f", "org.F"), stamp)]);
+    assert_eq!(snapshot.load_privileges(metastore).unwrap(), vec![(privilege("bob", "SELECT"), stamp)]);
     let again = catalog.apply(origin(id, 8), sample(1)).unwrap();
     assert_eq!((again.created_count, again.altered_count, again.unchanged_count), (0, 0, 1506));
     assert!(again.found.is_empty());
@@ -103,9 +104,15 @@ fn bookkeeping_belongs_to_a_snapshot_and_waits_for_no_writer() {
     catalog.apply(origin(id, 2), vec![Change::SetSourceCount(db("b"), 2)]).unwrap();
     let counts = |snapshot: &crate::snapshot::Snapshot| snapshot.metastores[0].ledger.source_counts().len();
     assert_eq!((counts(&snapshot), counts(&catalog.snapshot())), (1, 2));
+    catalog.apply(origin(id, 3), vec![Change::DropDatabase(db("a"))]).unwrap();
+    assert_eq!(counts(&catalog.snapshot()), 1);
+    let again = vec![Change::SetSourceCount(db("a"), 1), Change::DropCatalog(DEFAULT_CATALOG.into())];
+    catalog.apply(origin(id, 4), again).unwrap();
+    assert_eq!(counts(&catalog.snapshot()), 0);
+    catalog.apply(origin(id, 5), vec![Change::SetSourceCount(db("b"), 2)]).unwrap();
     // A writer that is busy for long holds its lock.
     let _writer = catalog.writer.lock();
-    assert_eq!(catalog.ledger(id).source_counts().len(), 2);
+    assert_eq!(catalog.ledger(id).source_counts().len(), 1);
     assert!(first_run < catalog.next_run_id());
 }
 

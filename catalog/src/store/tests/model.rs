@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::change::Change;
+use crate::change::{Change, Stamp};
 use crate::model::*;
 use crate::snapshot::{Snapshot, Totals};
 use crate::store::Catalog;
@@ -110,14 +110,15 @@ pub(crate) fn shown(snapshot: &Snapshot) -> Model {
     let metastore = snapshot.metastore("dc1").unwrap();
     let mut model = Model {
         databases: BTreeMap::new(),
-        privileges: snapshot.load_privileges(metastore).unwrap(),
+        privileges: without_stamps(snapshot.load_privileges(metastore).unwrap()),
         position: metastore.position,
     };
     for database in metastore.databases() {
         let items: BTreeMap<TableId, Item<Table>> =
             snapshot.load_tables(database).unwrap().into_iter().collect();
+        let details = snapshot.load_details(database).unwrap();
         let mut details: BTreeMap<TableId, TableDetails> =
-            snapshot.load_details(database).unwrap().into_iter().collect();
+            details.into_iter().map(|(id, details, _)| (id, details)).collect();
         let mut totals = Totals::default();
         let mut tables = BTreeMap::new();
         assert!(database.tables.is_sorted_by(|a, b| a.name < b.name));
@@ -171,12 +172,16 @@ pub(crate) fn shown(snapshot: &Snapshot) -> Model {
         }
         assert_eq!(database.totals, totals);
         assert!(details.is_empty(), "details of tables that do not exist");
-        let functions = snapshot.load_functions(database).unwrap();
+        let functions = without_stamps(snapshot.load_functions(database).unwrap());
         let item = Item { value: database.object.clone(), raw: database.raw.clone() };
         let name = DatabaseName::new(database.catalog_name.as_ref(), database.name.as_ref());
         model.databases.insert(name, ModelDatabase { item, tables, functions });
     }
     model
+}
+
+fn without_stamps<T>(loaded: Vec<(Item<T>, Stamp)>) -> Vec<Item<T>> {
+    loaded.into_iter().map(|(item, _)| item).collect()
 }
 
 fn ids(snapshot: &Snapshot) -> BTreeMap<TableName, TableId> {

@@ -113,9 +113,9 @@ pub fn functions(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) 
         move |pinned, place, _, wanted| {
             let mut rows = Rows::new(spec, wanted);
             let sync_status = pinned.sync_status(&place.metastore, Some(&place.name()), None);
-            for item in pinned.snapshot.load_functions(&place.database)? {
+            for (item, stamp) in pinned.snapshot.load_functions(&place.database)? {
                 let [metastore, catalog, name] = place.keys();
-                let [synced_at, source_event_id] = stamp_values(&place.database.stamp);
+                let [synced_at, source_event_id] = stamp_values(&stamp);
                 let function = &item.value;
                 rows.push(&[
                     metastore,
@@ -143,8 +143,9 @@ pub fn privileges(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests)
         let mut rows = Rows::new(spec, wanted);
         for metastore in walk::metastores(pinned, &tests) {
             let sync_status = pinned.sync_status(metastore, None, None);
-            for item in pinned.snapshot.load_privileges(metastore)? {
+            for (item, stamp) in pinned.snapshot.load_privileges(metastore)? {
                 let grant = &item.value;
+                let [synced_at, source_event_id] = stamp_values(&stamp);
                 let database: Option<&DatabaseName> = grant.database.as_ref();
                 rows.push(&[
                     (&metastore.name).into(),
@@ -160,8 +161,8 @@ pub fn privileges(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests)
                     grant.grantor_name.as_ref().into(),
                     seconds(grant.granted_time).into(),
                     grant.has_grant_option.into(),
-                    metastore.mirrored_at.into(),
-                    metastore.position.into(),
+                    synced_at,
+                    source_event_id,
                     sync_status.into(),
                 ]);
             }

@@ -22,10 +22,10 @@ fn each_table(
 ) -> Result<(), Fault> {
     let tables: HashMap<_, &Arc<TableView>> =
         walk::tables(&place.database, tests).map(|t| (t.id, t)).collect();
-    for (id, details) in pinned.snapshot.load_details(&place.database)? {
+    for (id, details, stamp) in pinned.snapshot.load_details(&place.database)? {
         let Some(table) = tables.get(&id) else { continue };
         let [metastore, catalog, database] = place.keys();
-        let [synced_at, source_event_id] = stamp_values(&table.stamp);
+        let [synced_at, source_event_id] = stamp_values(&stamp);
         let sync_status = pinned.sync_status(&place.metastore, Some(&place.name()), Some(&table.name));
         push(
             &details,

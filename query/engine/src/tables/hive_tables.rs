@@ -201,6 +201,7 @@ pub fn dropped_tables(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Te
         for metastore in walk::metastores(pinned, &tests) {
             for table in metastore.ledger.dropped_tables() {
                 let sums = Sums::new(&table.head, &table.totals);
+                let [synced_at, source_event_id] = stamp_values(&table.stamp);
                 rows.push(&[
                     (&metastore.name).into(),
                     (&table.catalog_name).into(),
@@ -215,8 +216,8 @@ pub fn dropped_tables(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Te
                     sums.total_size_bytes.into(),
                     seconds(table.head.create_time).into(),
                     table.deleted_at.into(),
-                    table.deleted_at.into(),
-                    metastore.position.into(),
+                    synced_at,
+                    source_event_id,
                 ]);
             }
         }

@@ -1,9 +1,12 @@
 //! `sync.*`: how fresh and how complete the mirror is.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use skep_catalog::change::FollowState;
+use skep_catalog::change::{FollowMode, FollowState};
+use skep_catalog::limits::ERRORS_KEPT_MAX;
 use skep_catalog::model::DatabaseName;
+use skep_catalog::snapshot::MetastoreView;
 
 use super::federation::{mode_word, state_word};
 use super::walk::{self, Built};
@@ -113,6 +116,38 @@ pub fn errors(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> 
     })
 }
 
+/// How many tables of each database could not be read and are not mirrored either.
+fn unreadable_tables(metastore: &MetastoreView) -> HashMap<&DatabaseName, u64> {
+    let mut counts = HashMap::new();
+    for error in metastore.ledger.errors().map(|seen| &seen.error) {
+        let (Some(database), Some(table), None) = (&error.database, &error.table_name, &error.partition_name)
+        else {
+            continue;
+        };
+        let mirrored = metastore.database(&database.catalog, &database.database);
+        if mirrored.is_none_or(|mirrored| mirrored.table(table).is_none()) {
+            *counts.entry(database).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// Whether a listing may name tables that nobody has tried to read yet. Otherwise what is missing
+/// is what failed: events since the listing changed how many tables there are, not its count.
+fn is_listing_ahead(metastore: &MetastoreView, name: &DatabaseName) -> bool {
+    let ledger = &metastore.ledger;
+    let Some(run) = ledger.runs().next_back() else { return true };
+    let is_done = || ledger.done_databases(run.run_id).is_some_and(|done| done.contains(name));
+    let listed_at = ledger.source_counts().get(name).map(|(_, at)| *at);
+    match run.kind.as_str() {
+        _ if ledger.errors().len() == ERRORS_KEPT_MAX => true,
+        "first" => metastore.mirrored_at.is_none() && !is_done(),
+        // Events are applied beside it.
+        "refresh" => false,
+        _ => run.state == "running" && listed_at.is_some_and(|at| run.started_at <= at),
+    }
+}
+
 pub fn coverage(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
     per_metastore(pinned, tests, move |pinned, index, wanted| {
         let metastore = &pinned.snapshot.metastores[index];
@@ -138,20 +173,28 @@ pub fn coverage(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -
         );
         names.sort();
         names.dedup();
+        let unreadable = unreadable_tables(metastore);
+        let is_polled = pinned.status(metastore).mode == FollowMode::Polling;
         for name in &names {
-            let source = ledger.source_counts().get(name);
+            let listed = ledger.source_counts().get(name).copied();
             let mirrored =
                 metastore.database(&name.catalog, &name.database).map_or(0, |d| d.tables.len()) as u64;
+            let unreadable = unreadable.get(name).copied().unwrap_or_default();
+            let missing = if is_polled || is_listing_ahead(metastore, name) {
+                listed.map(|(count, _)| count.saturating_sub(mirrored).max(unreadable))
+            } else {
+                Some(unreadable)
+            };
             rows.push(&[
                 (&metastore.name).into(),
                 (&name.catalog).into(),
                 (&name.database).into(),
                 "tables".into(),
-                source.map(|(count, _)| *count).into(),
+                missing.map(|missing| mirrored + missing).into(),
                 mirrored.into(),
-                source.map(|(count, _)| count.saturating_sub(mirrored)).into(),
+                missing.into(),
                 Value::Null,
-                source.map(|(_, at)| *at).into(),
+                listed.map(|(_, at)| at).into(),
             ]);
         }
         rows.finish()

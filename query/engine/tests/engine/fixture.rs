@@ -290,13 +290,16 @@ fn ledger(w: &mut Writer) {
         event_at: Some(now - 2_000_000),
         applied_at: now - 1_000_000,
     }]));
-    w.changes.push(Change::AddErrors(vec![ObjectError {
-        database: Some(w.name("ops")),
-        table_name: Some("logs".into()),
-        partition_name: None,
-        fault: Fault::new(Code::METASTORE_SLOW, "metastore east: get_table", "no answer in 30000 ms"),
-        at: now,
-    }]));
+    // The first is mirrored, and could not be read again.
+    for (table, at) in [("logs", now), ("broken", now - 1_000_000)] {
+        w.changes.push(Change::AddErrors(vec![ObjectError {
+            database: Some(w.name("ops")),
+            table_name: Some(table.into()),
+            partition_name: None,
+            fault: Fault::new(Code::METASTORE_SLOW, "metastore east: get_table", "no answer in 30000 ms"),
+            at,
+        }]));
+    }
     w.changes.push(Change::SetMissingMethods(vec![MissingMethod {
         method: "get_unique_constraints".into(),
         object_kind: "constraints".into(),
@@ -348,6 +351,22 @@ fn open(names: &[&str]) -> (tempfile::TempDir, Arc<Catalog>, Vec<MetastoreId>) {
 
 pub fn fixture() -> Fixture {
     fixture_with(EngineOptions { threads: 2, ..EngineOptions::default() })
+}
+
+/// Functions of `east.sales`, details of `east.sales.small_files` and the grants of `east`, as
+/// they are in the fixture: three changes in this order.
+pub fn read_alone() -> Vec<Change> {
+    let mut w = Writer { changes: Vec::new(), catalog: "hive", has_catalogs: false };
+    details(&mut w);
+    w.changes
+}
+
+/// A table without partitions.
+pub fn unpartitioned(database: &str, name: &str) -> Change {
+    let mut w = Writer { changes: Vec::new(), catalog: "hive", has_catalogs: false };
+    let location = format!("hdfs://nn/warehouse/{database}.db/{name}");
+    w.table(database, table(name, &location, vec![column("id", "int")]));
+    w.changes.remove(0)
 }
 
 pub fn fixture_with(options: EngineOptions) -> Fixture {

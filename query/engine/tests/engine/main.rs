@@ -7,6 +7,7 @@ mod conflicts;
 mod errors;
 mod examples;
 mod fixture;
+mod freshness;
 mod hot;
 mod rollup;
 mod tables;
