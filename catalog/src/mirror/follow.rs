@@ -384,7 +384,7 @@ async fn step(
                 let head = session.source.head_event_id().await?;
                 let lost = Fault::new(
                     Code::METASTORE_EVENTS_LOST,
-                    "get_next_notification",
+                    format!("metastore {}: get_next_notification", session.current()?.metastore.name),
                     format!("the events after {} are not there, the newest is {head}", follower.cursor()),
                 );
                 tracing::warn!(fault = %lost, "reading everything again");

@@ -880,9 +880,11 @@ async fn lost_events_are_the_error_until_they_are_made_up_for() {
     });
     let status = || scene.home.catalog.status(scene.home.metastore);
     let code = || status().error.map(|(fault, _)| fault.code);
+    let is_named = || status().error.is_some_and(|(fault, _)| fault.what.contains("metastore m:"));
     let was_lost = std::cell::Cell::new(false);
     let is_healed = || {
         if scene.state() == FollowState::Repairing && code() == Some(Code::METASTORE_EVENTS_LOST) {
+            assert!(is_named());
             was_lost.set(true);
             scene.world.change(|state| state.stalls.clear());
         }
