@@ -57,7 +57,7 @@ codes! {
     METASTORE_CLOSED, Metastore, true, "The metastore closed the connection in the middle of a call.", "Check the metastore's log; a wrong transport (framed, compact, TLS, SASL) shows like this too.";
     METASTORE_MALFORMED, Metastore, false, "The metastore answered bytes that are not a valid reply.", "Check that the URI names a Hive Metastore's Thrift port and that framed, compact and tls fit it.";
     METASTORE_REFUSED, Metastore, false, "The metastore refused the caller.", "Check the user and the metastore's authorisation settings.";
-    METASTORE_ERROR, Metastore, true, "The metastore answered with an error of its own.", "Read the message; the metastore's log says more.";
+    METASTORE_ERROR, Metastore, true, "The metastore answered with an error of its own.", "The metastore's log says more.";
     METASTORE_METHOD_MISSING, Metastore, false, "The metastore does not have the method.", "Nothing to do: sync.coverage shows what is not mirrored because of it.";
     METASTORE_NOT_FOUND, Metastore, false, "The object does not exist in the metastore.", "It was dropped or renamed in the meantime; the next pass settles it.";
     METASTORE_EVENTS_LOST, Metastore, true, "The metastore trimmed its notification log before it was read.", "Nothing to do: every object is read again. Raise hive.metastore.event.db.listener.timetolive to avoid it.";
@@ -71,17 +71,17 @@ codes! {
     CONFIG_INVALID, Caller, false, "The config file holds something that is not valid.", "Correct the named key; `skep config example` prints a documented file.";
     PORT_TAKEN, Machine, true, "The address to listen on is taken.", "Stop what listens there, or change the listen option.";
     SQL_TOO_LONG, Caller, false, "The statement's text is longer than allowed.", "Shorten it to at most 64 KiB.";
-    SQL_TOO_COMPLEX, Caller, false, "The statement has too many or too deeply nested parts.", "Split it; at most 5,000 nodes and depth 200.";
+    SQL_TOO_COMPLEX, Caller, false, "The statement has too many or too deeply nested parts.", "Split it: at most 5,000 nodes and depth 200. IN (...) is one level, a chain of OR or UNION is one for each.";
     SQL_SYNTAX, Caller, false, "The statement cannot be parsed.", "Correct the text at the named place.";
     SQL_INVALID, Caller, false, "The statement names something that does not exist, or types that do not fit.", "Follow the suggestion in the message; docs.tables and docs.columns list what exists.";
     SQL_READ_ONLY, Caller, false, "The statement would change something.", "The tables of skep are read-only.";
     SQL_FORBIDDEN, Caller, false, "The function or statement is not allowed because its cost cannot be bounded.", "Use another formulation.";
-    SQL_TIMEOUT, Caller, true, "The statement ran longer than statement_timeout_ms.", "Narrow it down by metastore_name, database_name and table_name, or raise the limit.";
-    SQL_MEMORY, Caller, true, "The statement needs more memory than memory_pool_bytes.", "Narrow it down, or raise the limit.";
-    SQL_TOO_MANY_ROWS, Caller, false, "The result has more rows than result_rows_max.", "Add LIMIT or a filter, or raise the limit.";
+    SQL_TIMEOUT, Caller, true, "The statement ran longer than statement_timeout_ms.", "Narrow it down by metastore_name, database_name and table_name, or raise sql.statement_timeout_ms in the config.";
+    SQL_MEMORY, Caller, true, "The statement needs more memory than memory_pool_bytes.", "Narrow it down, or raise sql.memory_pool_bytes in the config.";
+    SQL_TOO_MANY_ROWS, Caller, false, "The result has more rows than result_rows_max.", "Add LIMIT or a filter, or raise sql.result_rows_max in the config.";
     SQL_BUSY, Machine, true, "Too many statements are being planned or run.", "Try again in a moment.";
     SQL_CANCELLED, Caller, false, "The statement was cancelled.", "Nothing to do.";
-    SQL_FAILED, Caller, false, "The statement failed while it ran.", "Read the message.";
+    SQL_FAILED, Caller, false, "The statement failed while it ran.", "Correct the value or the function that the message is about.";
     INTERNAL, Skep, false, "A bug in skep.", "Please report it with the message.";
 }
 

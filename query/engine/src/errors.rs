@@ -36,7 +36,10 @@ pub fn from_datafusion(error: &DataFusionError) -> Fault {
         DataFusionError::NotImplemented(text) => unsupported(text),
         DataFusionError::Internal(text) => internal(text),
         DataFusionError::ResourcesExhausted(text) => {
-            Fault::new(Code::SQL_MEMORY, "statement ended", one_line(text))
+            let text = one_line(text);
+            // Who else holds memory is DataFusion's business.
+            let why = text.split(" with top memory consumers").next().unwrap_or(&text);
+            Fault::new(Code::SQL_MEMORY, "statement ended", why)
         }
         DataFusionError::Execution(text) => failed(text),
         DataFusionError::ExecutionJoin(inner) if inner.is_panic() => {
@@ -116,6 +119,7 @@ fn schema(error: &SchemaError) -> Fault {
         let why = format!("no column is named {}", field.flat_name());
         let fault = Fault::new(Code::SQL_INVALID, "statement cannot be planned", why);
         return match nearest(&field.name, &names) {
+            _ if names.is_empty() => fault.with_fix("There is no FROM: add the table that has it."),
             Some(near) => fault.with_fix(format!("Did you mean {near}?")),
             None => fault.with_fix(format!("Columns here: {}", shown(&names))),
         };

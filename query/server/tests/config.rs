@@ -59,6 +59,10 @@ const BAD: &[(&str, &str)] = &[
         "etc/skep.toml line 2, metastore.name: \"a.b\" is no name for a metastore: at most 64 letters, digits, - and _",
     ),
     (
+        "[[metastore]]\nname = \"a\"\nuris = [\"thrift://h:1\"]\n[[metastore]]\nname = \"b\"\nuris = [\"thrift://h:1\"]\n",
+        "etc/skep.toml line 6, metastore.uris: \"thrift://h:1\" is an address of metastore \"a\" already: everything would be there twice",
+    ),
+    (
         "[[metastore]]\nname = \"a\"\nuris = []\n",
         "etc/skep.toml line 3, metastore.uris: the list must not be empty",
     ),

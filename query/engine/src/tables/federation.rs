@@ -72,7 +72,7 @@ pub fn endpoints(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> V
                     (&metastore.name).into(),
                     (&endpoint.uri).into(),
                     endpoint.state.into(),
-                    endpoint.latency_ms.into(),
+                    endpoint.latency_ms.map(|ms| (ms * 100.0).round() / 100.0).into(),
                     endpoint.last_ok_at.into(),
                     endpoint.error_message.as_ref().into(),
                     endpoint.found_by.into(),

@@ -22,12 +22,21 @@ pub fn run(config: &Config, ask: &Ask) -> Result<Exit, Fault> {
     let runtime = runtime()?;
     let catalog = wire::open_catalog(config)?;
     let engine = wire::engine(&catalog, config, "sql")?;
-    if !catalog.snapshot().metastores.iter().any(|metastore| metastore.mirrored_at.is_some()) {
+    let snapshot = catalog.snapshot();
+    let mut partial: Vec<&str> = Vec::new();
+    for metastore in &snapshot.metastores {
+        if metastore.mirrored_at.is_none() {
+            partial.push(&metastore.name);
+        }
+    }
+    if !partial.is_empty() {
         console::note(format_args!(
-            "No metastore is mirrored completely yet: skep sync --config {}\n",
+            "Not mirrored completely yet, so that answers lack what they have: {}. federation.metastores says why; skep sync --config {} mirrors them.\n",
+            partial.join(", "),
             config.file.display()
         ));
     }
+    drop(snapshot);
     let banner = format!(
         "skep {} on {}: \\? for help, \\examples for questions\n",
         env!("CARGO_PKG_VERSION"),

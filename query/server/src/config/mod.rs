@@ -183,6 +183,13 @@ fn read_metastores(top: &TableReader<'_, '_>, folder: &Path) -> Result<Vec<Metas
             return Err(source.invalid(at("name"), "metastore.name", why));
         }
         for uri in &options.uris {
+            if let Some(other) = metastores.iter().find(|other| other.options.uris.contains(uri)) {
+                let why = format!(
+                    "\"{uri}\" is an address of metastore \"{}\" already: everything would be there twice",
+                    other.options.name
+                );
+                return Err(source.invalid(at("uris"), "metastore.uris", why));
+            }
             check_uri(uri).map_err(|why| {
                 source.invalid(at("uris"), "metastore.uris", format!("\"{uri}\": {why}")).with_fix(URI_FIX)
             })?;

@@ -31,6 +31,10 @@ fn column_texts(
     column: &ArrayRef,
     options: &FormatOptions<'static>,
 ) -> Result<Vec<Option<String>>, ArrowError> {
+    // Such a column says of no value that it is NULL.
+    if column.data_type() == &DataType::Null {
+        return Ok(vec![None; column.len()]);
+    }
     if is_nested(column.data_type()) {
         return (0..column.len()).map(|row| json_text(&column.slice(row, 1))).collect();
     }

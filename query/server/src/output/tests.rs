@@ -113,3 +113,18 @@ fn people_are_shown_no_control_characters_in_values_or_headings() {
         }
     }
 }
+
+#[test]
+fn a_null_without_a_type_is_a_null_in_every_format() {
+    let columns: [(&str, arrow::array::ArrayRef); 2] =
+        [("a", Arc::new(arrow::array::NullArray::new(1))), ("b", Arc::new(StringArray::from(vec![""])))];
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap();
+    for (format, expected) in [(Format::Csv, "a,b\n,\"\"\n"), (Format::Json, "[{\"a\":null,\"b\":\"\"}]\n")] {
+        let mut out = Vec::new();
+        let mut printer = Printer::new(format, TableStyle::PLAIN, &batch.schema(), &mut out).unwrap();
+        printer.batch(&batch).unwrap();
+        printer.end().unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}

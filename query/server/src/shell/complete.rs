@@ -8,6 +8,7 @@ use rustyline::{Context, Helper, Highlighter, Hinter};
 use skep_query::Engine;
 use skep_query::describe::Names;
 
+use super::meta;
 use super::split::split;
 
 /// Candidates that are shown at once.
@@ -77,7 +78,7 @@ impl Completion {
 
 impl Validator for Completion {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        let is_whole = split(context.input()).rest.is_empty();
+        let is_whole = meta::of_word(context.input()).is_some() || split(context.input()).rest.is_empty();
         Ok(if is_whole { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
     }
 }

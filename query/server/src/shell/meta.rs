@@ -44,6 +44,15 @@ Statements end with ; and may span lines. Tab completes, Ctrl-C cancels.
 Hive tables are rows: SELECT * FROM catalog.tables WHERE table_name = 'orders';
 ";
 
+/// The command that a word alone on its line means to those who come from other shells.
+pub fn of_word(line: &str) -> Option<&'static str> {
+    match line.trim().trim_end_matches(';').to_lowercase().as_str() {
+        "exit" | "quit" => Some("\\q"),
+        "help" => Some("\\?"),
+        _ => None,
+    }
+}
+
 impl Meta {
     /// Reads a line that begins with `\`.
     /// Errors: one sentence.
@@ -91,6 +100,9 @@ mod tests {
             Err("xml is no output format; there are table, csv, json, markdown".to_owned())
         );
         assert_eq!(Meta::parse("\\x on"), Err("\\x takes no argument".to_owned()));
+        assert_eq!(of_word(" Exit; ").map(Meta::parse), Some(Ok(Meta::Quit)));
+        assert_eq!(of_word("help").map(Meta::parse), Some(Ok(Meta::Help)));
+        assert_eq!(of_word("SELECT 1"), None);
         assert_eq!(Meta::parse("\\zap"), Err("\\zap is no command; \\? lists them".to_owned()));
     }
 }

@@ -8,7 +8,7 @@ use rustyline::history::FileHistory;
 use rustyline::{CompletionType, Config, EditMode, Editor};
 
 use super::complete::Completion;
-use super::{Next, Shell, split};
+use super::{Next, Shell, meta, split};
 use crate::console;
 use crate::exit::{Exit, report};
 
@@ -58,6 +58,7 @@ impl Shell {
     }
 
     fn run_entered(&mut self, runtime: &tokio::runtime::Runtime, text: &str) -> Next {
+        let text = meta::of_word(text).unwrap_or(text);
         for statement in split::split(text).statements {
             match runtime.block_on(self.run_one(statement)) {
                 Ok(Next::GoOn) => {}
