@@ -25,6 +25,7 @@ pub mod engine;
 mod errors;
 mod guard;
 mod hot;
+mod memory;
 mod pinned;
 mod queries;
 mod repeated;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use datafusion::execution::memory_pool::MemoryPool;
 use parking_lot::RwLock;
 use skep_catalog::change::{EndpointStatus, FollowState, FollowStatus, ObjectError, Stamp};
 use skep_catalog::model::{DatabaseName, MetastoreId};
@@ -49,6 +50,8 @@ pub struct Shared {
     pub catalog: Arc<Catalog>,
     /// Decoded rows.
     pub cache: Cache,
+    /// Memory of all running statements.
+    pub memory_pool: Arc<dyn MemoryPool>,
     /// Statements running and ended.
     pub queries: Queries,
     /// Rows of `runtime.nodes`.

@@ -270,9 +270,9 @@ fn open(path: &Path) -> Outcome<Arc<Catalog>> {
     Ok(Catalog::open(path, StoreOptions::default(), decoder, Arc::new(SystemClock))?.0)
 }
 
-/// An engine with nothing in its cache, and room for everything.
+/// An engine with nothing in its cache, as the product makes it.
 fn engine(catalog: &Arc<Catalog>) -> Outcome<Engine> {
-    let options = EngineOptions { threads: THREADS, cache_bytes: 8 << 30, ..EngineOptions::default() };
+    let options = EngineOptions { threads: THREADS, ..EngineOptions::default() };
     Ok(Engine::new(Arc::clone(catalog), options)?)
 }
 

@@ -8,30 +8,33 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use skep_catalog::change::Stamp;
-use skep_catalog::fault::{Code, Fault};
+use skep_catalog::fault::Fault;
 use skep_catalog::snapshot::TableView;
 
 use super::locations::parts;
 use super::partitions::{PartitionPlace, hot};
 use super::walk::{self, Place};
 use crate::chunk::{Chunk, Tests};
+use crate::errors::from_datafusion;
 use crate::pinned::{Pinned, stamp_values};
 use crate::rows::{Rows, Value};
 use crate::spec::TableSpec;
 
 /// Tables named in one row.
 const NAMES_MAX: usize = 100;
-/// Memory for addresses that are compared.
-const USES_BYTES_MAX: usize = 256 << 20;
+/// What an owner's number and an address's share of the sets of tables take, at most.
+const NUMBER_BYTES: usize = 16;
 /// Between the parts of a [`key`]: before everything else in order, so that what is below a
 /// directory follows it at once.
 const SEPARATOR: char = '\0';
 
 pub fn location_conflicts(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<Chunk> {
     Chunk::single(pinned, move |pinned, wanted| {
-        let owners = owners(pinned);
-        let conflicts = conflicts(pinned, &owners)?;
+        let memory = MemoryConsumer::new("location_conflicts").register(&pinned.shared.memory_pool);
+        let owners = owners(pinned, &memory)?;
+        let conflicts = conflicts(pinned, &owners, &memory)?;
         let mut rows = Rows::new(spec, wanted);
         for conflict in &conflicts {
             let tables = || conflict.tables.iter().filter_map(|number| owners.get(*number as usize));
@@ -67,15 +70,22 @@ impl Owner {
     }
 }
 
+/// Takes memory from what all statements share.
+/// Errors: `SQL_MEMORY`.
+fn take(memory: &MemoryReservation, bytes: usize) -> Result<(), Fault> {
+    memory.try_grow(bytes).map_err(|error| from_datafusion(&error))
+}
+
 /// All tables, in order of their names.
-fn owners(pinned: &Pinned) -> Vec<Owner> {
+fn owners(pinned: &Pinned, memory: &MemoryReservation) -> Result<Vec<Owner>, Fault> {
     let mut owners = Vec::new();
     for place in walk::places(pinned, &Tests::default()) {
+        take(memory, 2 * size_of::<Owner>() * place.database.tables.len())?;
         for table in &place.database.tables {
             owners.push(Owner { place: place.clone(), table: Arc::clone(table) });
         }
     }
-    owners
+    Ok(owners)
 }
 
 /// An address that a table uses.
@@ -94,55 +104,34 @@ struct Conflict {
     oldest: Stamp,
 }
 
-/// Addresses under comparison, within [`USES_BYTES_MAX`].
-#[derive(Default)]
+/// Addresses under comparison, and their memory.
 struct Uses {
     all: Vec<Use>,
-    bytes: usize,
+    memory: MemoryReservation,
 }
 
 impl Uses {
+    fn new(memory: &MemoryReservation) -> Self {
+        Self { all: Vec::new(), memory: memory.new_empty() }
+    }
+
     fn push(&mut self, key: String, table: usize, location: &str, stamp: Stamp) -> Result<(), Fault> {
         // A table's number fits: each takes hundreds of bytes of memory.
         let table = table as u32;
-        self.bytes += key.len() + location.len() + size_of::<Use>() + 32;
-        if USES_BYTES_MAX < self.bytes {
-            let why = format!(
-                "{} addresses of partitions outside their tables may be in conflict, which is more than {} MiB hold",
-                self.all.len(),
-                USES_BYTES_MAX >> 20
-            );
-            return Err(Fault::new(Code::SQL_MEMORY, "statement ended", why));
-        }
+        // A vector that grows has up to twice the places that it needs.
+        take(&self.memory, key.len() + location.len() + 2 * size_of::<Use>() + 32 + NUMBER_BYTES)?;
         self.all.push(Use { key: key.into(), table, location: location.into(), stamp });
         Ok(())
     }
 
-    fn sorted(mut self) -> Vec<Use> {
+    fn sort(&mut self) {
         self.all.sort_unstable_by(|a, b| (&a.key, a.table, &a.location).cmp(&(&b.key, b.table, &b.location)));
-        self.all
     }
 }
 
-fn conflicts(pinned: &Pinned, owners: &[Owner]) -> Result<Vec<Conflict>, Fault> {
-    let mut directories = Uses::default();
-    for (number, owner) in owners.iter().enumerate() {
-        if let Some(location) = owner.location() {
-            directories.push(key(location), number, "", owner.table.stamp)?;
-        }
-        let mut seen = HashSet::new();
-        each_outside(pinned, owner, |_, key, stamp| {
-            let directory = key.rsplit_once(SEPARATOR).map_or(key.as_str(), |(above, _)| above);
-            if !seen.contains(directory) {
-                seen.insert(directory.to_owned());
-                directories.push(directory.to_owned(), number, "", stamp)?;
-            }
-            Ok(())
-        })?;
-    }
-    let mut suspects: BTreeSet<u32> = BTreeSet::new();
-    each_shared(&directories.sorted(), |_, tables, _| suspects.extend(tables));
-    let mut uses = Uses::default();
+fn conflicts(pinned: &Pinned, owners: &[Owner], memory: &MemoryReservation) -> Result<Vec<Conflict>, Fault> {
+    let suspects = suspects(pinned, owners, memory)?;
+    let mut uses = Uses::new(memory);
     for number in suspects {
         let Some(owner) = owners.get(number as usize) else { continue };
         if let Some(location) = owner.location() {
@@ -150,11 +139,44 @@ fn conflicts(pinned: &Pinned, owners: &[Owner]) -> Result<Vec<Conflict>, Fault> 
         }
         each_outside(pinned, owner, |location, key, stamp| uses.push(key, number as usize, location, stamp))?;
     }
+    uses.sort();
     let mut conflicts = Vec::new();
-    each_shared(&uses.sorted(), |used, tables, oldest| {
+    each_shared(&uses.all, |used, tables, oldest| {
+        take(memory, used.location.len() + 2 * size_of::<Conflict>() + NUMBER_BYTES * tables.len())?;
         conflicts.push(Conflict { location: used.location.to_string(), tables: tables.clone(), oldest });
-    });
+        Ok(())
+    })?;
     Ok(conflicts)
+}
+
+/// Tables that may be in conflict: those in whose directories, or those of their partitions
+/// elsewhere, others are too.
+fn suspects(pinned: &Pinned, owners: &[Owner], memory: &MemoryReservation) -> Result<BTreeSet<u32>, Fault> {
+    let mut directories = Uses::new(memory);
+    for (number, owner) in owners.iter().enumerate() {
+        if let Some(location) = owner.location() {
+            directories.push(key(location), number, "", owner.table.stamp)?;
+        }
+        let mut seen = HashSet::new();
+        let of_seen = memory.new_empty();
+        each_outside(pinned, owner, |_, key, stamp| {
+            let directory = key.rsplit_once(SEPARATOR).map_or(key.as_str(), |(above, _)| above);
+            if !seen.contains(directory) {
+                take(&of_seen, directory.len() + 2 * size_of::<String>() + 32)?;
+                seen.insert(directory.to_owned());
+                directories.push(directory.to_owned(), number, "", stamp)?;
+            }
+            Ok(())
+        })?;
+    }
+    directories.sort();
+    let mut suspects: BTreeSet<u32> = BTreeSet::new();
+    each_shared(&directories.all, |_, tables, _| {
+        suspects.extend(tables);
+        Ok(())
+    })?;
+    take(memory, NUMBER_BYTES * suspects.len())?;
+    Ok(suspects)
 }
 
 /// Calls `visit` with address, key and stamp of each partition that is not below its table.
@@ -229,12 +251,15 @@ struct Open<'a> {
 
 /// Calls `found` for each address that, with what is below it, several tables use. `uses` are in
 /// order.
-fn each_shared<'a>(uses: &'a [Use], mut found: impl FnMut(&'a Use, &BTreeSet<u32>, Stamp)) {
+fn each_shared<'a>(
+    uses: &'a [Use],
+    mut found: impl FnMut(&'a Use, &BTreeSet<u32>, Stamp) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let mut open: Vec<Open<'a>> = Vec::new();
     let mut close = |open: &mut Vec<Open<'a>>| {
-        let Some(mut closed) = open.pop() else { return };
+        let Some(mut closed) = open.pop() else { return Ok(()) };
         if 1 < closed.tables.len() {
-            found(closed.used, &closed.tables, closed.oldest);
+            found(closed.used, &closed.tables, closed.oldest)?;
         }
         if let Some(above) = open.last_mut() {
             if above.tables.len() < closed.tables.len() {
@@ -243,10 +268,11 @@ fn each_shared<'a>(uses: &'a [Use], mut found: impl FnMut(&'a Use, &BTreeSet<u32
             above.tables.append(&mut closed.tables);
             above.oldest = older(above.oldest, closed.oldest);
         }
+        Ok(())
     };
     for used in uses {
         while open.last().is_some_and(|above| !is_at_or_below(&above.used.key, &used.key)) {
-            close(&mut open);
+            close(&mut open)?;
         }
         match open.last_mut().filter(|above| above.used.key == used.key) {
             Some(same) => {
@@ -257,8 +283,9 @@ fn each_shared<'a>(uses: &'a [Use], mut found: impl FnMut(&'a Use, &BTreeSet<u32
         }
     }
     while !open.is_empty() {
-        close(&mut open);
+        close(&mut open)?;
     }
+    Ok(())
 }
 
 fn older(a: Stamp, b: Stamp) -> Stamp {
@@ -270,6 +297,7 @@ fn older(a: Stamp, b: Stamp) -> Stamp {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 
     #[test]
     fn keys_are_equal_where_addresses_are() {
@@ -298,16 +326,20 @@ mod tests {
 
     /// The addresses that several tables share; tables are numbered in order.
     fn shared(locations: &[&str]) -> Vec<(String, Vec<u32>)> {
-        let mut uses = Uses::default();
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        let mut uses = Uses::new(&MemoryConsumer::new("test").register(&pool));
         for (number, location) in locations.iter().enumerate() {
             let stamp = Stamp { synced_at: number as i64, source_event_id: None };
             uses.push(key(location), number, location, stamp).unwrap();
         }
+        uses.sort();
         let mut found = Vec::new();
-        each_shared(&uses.sorted(), |used, tables, oldest| {
+        each_shared(&uses.all, |used, tables, oldest| {
             assert_eq!(oldest.synced_at, i64::from(*tables.iter().next().unwrap()));
             found.push((used.location.to_string(), tables.iter().copied().collect()));
-        });
+            Ok(())
+        })
+        .unwrap();
         found.sort();
         found
     }

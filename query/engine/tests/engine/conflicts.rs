@@ -1,5 +1,6 @@
 //! Addresses that several tables use are found, wherever partitions lie.
 
+use skep_catalog::fault::Code;
 use skep_query::EngineOptions;
 
 use crate::fixture::{Located, fixture_with, located};
@@ -84,4 +85,15 @@ fn conflicts_are_found_within_a_small_pool() {
     let sql = "SELECT location, table_names FROM catalog.location_conflicts ORDER BY location";
     let row = ["hdfs://nn/warehouse/sales.db/orders", "[east.hive.ops.fresh, east.hive.sales.orders]"];
     assert_eq!(f.rows(sql), [row]);
+}
+
+#[test]
+fn addresses_under_comparison_take_memory_of_the_pool() {
+    let f = fixture_with(EngineOptions { memory_pool_bytes: 1 << 10, ..EngineOptions::default() });
+    let sql = "SELECT location FROM catalog.location_conflicts";
+    for _ in 0..2 {
+        let fault = f.fault(sql);
+        assert_eq!(fault.code, Code::SQL_MEMORY);
+        assert!(fault.to_string().contains("location_conflicts"), "{fault}");
+    }
 }

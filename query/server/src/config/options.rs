@@ -49,7 +49,9 @@ section! {
     struct SqlSection in "sql" {
         /// Memory that all running statements together may use, in bytes.
         memory_pool_bytes: u64 = EngineOptions::default().memory_pool_bytes as u64, Within(16 << 20..=1 << 44);
-        /// Memory for rows that are kept ready between statements, in bytes.
+        /// Memory for rows that are kept ready between statements, in bytes; taken as it is needed.
+        /// Unless set, an eighth of the memory of the machine or container, at least 256 MiB, at most 8 GiB.
+        /// Statements that read more partitions than fit, some 30 million per GiB, decode them every time.
         cache_bytes: u64 = EngineOptions::default().cache_bytes as u64, Within(0..=1 << 44);
         /// Time after which a statement ends with SQL_TIMEOUT, in ms.
         statement_timeout_ms: u64 = EngineOptions::default().statement_timeout_ms, Within(1..=DAY_MS);
