@@ -98,19 +98,19 @@ pub const EXAMPLES: &[Example] = &[
         "SELECT metastore_name, kind, state, started_at, duration_ms, objects_read FROM sync.runs ORDER BY started_at DESC LIMIT 20",
     ),
     example(
-        ("catalog", "partitions"),
+        ("catalog", "tables"),
         "How many partitions, rows and bytes are in each database?",
-        "SELECT metastore_name, catalog_name, database_name, count(*) AS partition_count, sum(row_count) AS row_count, sum(total_size_bytes) AS total_size_bytes FROM catalog.partitions GROUP BY metastore_name, catalog_name, database_name ORDER BY partition_count DESC",
+        "SELECT metastore_name, catalog_name, database_name, sum(partition_count) AS partition_count, sum(row_count) AS row_count, sum(total_size_bytes) AS total_size_bytes FROM catalog.tables GROUP BY metastore_name, catalog_name, database_name ORDER BY partition_count DESC",
     ),
     example(
         ("catalog", "schema_differences"),
         "In which columns do tables of the same name differ?",
-        "SELECT database_name, table_name, column_name, metastore_names, data_types FROM catalog.schema_differences ORDER BY database_name, table_name, column_name",
+        "SELECT database_name, table_name, column_name, metastore_names, data_types, ordinal_positions FROM catalog.schema_differences ORDER BY database_name, table_name, column_name",
     ),
     example(
         ("catalog", "location_conflicts"),
         "Which directories does more than one table use?",
-        "SELECT location, table_names FROM catalog.location_conflicts ORDER BY location",
+        "SELECT location, table_count, metastore_count, table_names FROM catalog.location_conflicts ORDER BY location",
     ),
     example(
         ("catalog", "locations"),
@@ -139,22 +139,22 @@ pub const EXAMPLES: &[Example] = &[
     ),
     example(
         ("catalog", "table_properties"),
-        "Which tables set a property?",
-        "SELECT metastore_name, database_name, table_name, property_value FROM catalog.table_properties WHERE property_key = 'transactional'",
+        "Which tables are transactional?",
+        "SELECT metastore_name, database_name, table_name, property_value FROM catalog.table_properties WHERE property_key = 'transactional' AND lower(property_value) = 'true'",
     ),
     example(
         ("catalog", "tables"),
-        "Which property does a table have?",
-        "SELECT table_name, properties['transactional'] AS transactional FROM catalog.tables WHERE database_name = 'sales'",
+        "How are the Parquet tables compressed?",
+        "SELECT metastore_name, database_name, table_name, properties['parquet.compression'] AS compression FROM catalog.tables WHERE table_format = 'parquet' ORDER BY 1, 2, 3",
     ),
     example(
         ("catalog", "columns"),
         "In which types is the same column name used?",
-        "SELECT column_name, count(DISTINCT data_type) AS type_count, count(*) AS column_count FROM catalog.columns GROUP BY column_name HAVING count(DISTINCT data_type) > 1 ORDER BY type_count DESC, column_name",
+        "SELECT column_name, array_agg(DISTINCT data_type) AS data_types, count(*) AS column_count FROM catalog.columns GROUP BY column_name HAVING count(DISTINCT data_type) > 1 ORDER BY column_count DESC, column_name",
     ),
     example(
         ("catalog", "views"),
-        "Which views mention a table?",
+        "Which views mention orders?",
         "SELECT metastore_name, database_name, table_name FROM catalog.views WHERE view_original_text LIKE '%orders%'",
     ),
     example(
@@ -169,8 +169,8 @@ pub const EXAMPLES: &[Example] = &[
     ),
     example(
         ("catalog", "privileges"),
-        "Who may do what on a table?",
-        "SELECT metastore_name, principal_type, principal_name, privilege FROM catalog.privileges WHERE database_name = 'sales' AND table_name = 'orders'",
+        "Who may do what on table sales.orders?",
+        "SELECT metastore_name, object_kind, column_name, principal_type, principal_name, privilege FROM catalog.privileges WHERE coalesce(database_name, 'sales') = 'sales' AND coalesce(table_name, 'orders') = 'orders'",
     ),
     example(
         ("catalog", "constraints"),
@@ -194,7 +194,7 @@ pub const EXAMPLES: &[Example] = &[
     ),
     example(
         ("docs", "columns"),
-        "Which columns does skep itself have?",
+        "Which columns does a table of skep have?",
         "SELECT schema_name, table_name, column_name, data_type, comment FROM docs.columns WHERE table_name = 'partitions'",
     ),
 ];

@@ -168,6 +168,7 @@ fn east() -> Writer {
         table("small_files", "hdfs://nn/warehouse/sales.db/small_files", vec![column("id", "int")]);
     small.parameters = parameters(&[
         ("numFiles", "5000".into()),
+        ("parquet.compression", "SNAPPY".into()),
         ("totalSize", "5000000".into()),
         ("numRows", "100".into()),
     ]);
