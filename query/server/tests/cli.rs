@@ -412,7 +412,7 @@ fn demo_ended_by_a_signal_leaves_nothing_behind() {
 
 #[test]
 fn rust_log_wins_over_the_level_also_after_sighup() {
-    let one = sample("one");
+    let (one, two) = (sample("one"), sample("two"));
     let config = |level: &str| format!("[log]\nlevel = \"{level}\"\n{}", metastore("one", &one.uri()));
     let place = Place::new(&config("error"));
     let serving = Serving::start_with(&place, &[("RUST_LOG", "info")]);
@@ -420,7 +420,7 @@ fn rust_log_wins_over_the_level_also_after_sighup() {
     place.write(&config("warn"));
     serving.signal(Signal::HUP);
     serving.wait_for("RUST_LOG overrules it");
-    place.write(&(config("warn") + &metastore("two", &one.uri())));
+    place.write(&(config("warn") + &metastore("two", &two.uri())));
     serving.signal(Signal::HUP);
     serving.wait_for("added=two");
     assert_eq!(serving.end(), Some(0));

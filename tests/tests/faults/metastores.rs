@@ -124,9 +124,10 @@ fn garbage_of_every_kind_harms_only_its_metastore() {
         assert_eq!(code, Some(2), "{garbage:?}: {log}");
         assert!(log.contains("metastore ill-one"), "{garbage:?}: {log}");
         assert!(!log.contains("panicked"), "{garbage:?}: {log}");
-        // Twice the limit of a reply.
+        // A reply up to its limit, in a buffer that doubles: what it outgrew stays with the
+        // allocator for a while.
         assert!(
-            bytes <= base_bytes + 2 * Limits::REPLY.message_bytes_max as u64,
+            bytes <= base_bytes + 3 * Limits::REPLY.message_bytes_max as u64,
             "{garbage:?}: {bytes} bytes, {base_bytes} when all are well"
         );
         let counts = skep
