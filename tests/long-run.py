@@ -86,12 +86,12 @@ def commit():
     return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def write(part, output):
+def write(part, output, at):
     """Puts the output between the part's marks."""
     begin, end = f"<!-- {part} -->\n", f"<!-- end of {part} -->\n"
     title, _ = PARTS[part]
     day = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
-    text = f"{begin}## {title}\n\n`python3 tests/long-run.py {part}`, commit {commit()}, {day}:\n\n```\n{output.strip()}\n```\n{end}"
+    text = f"{begin}## {title}\n\n`python3 tests/long-run.py {part}`, commit {at}, {day}:\n\n```\n{output.strip()}\n```\n{end}"
     page = PAGE.read_text()
     if begin in page:
         head, rest = page.split(begin, 1)
@@ -106,8 +106,15 @@ def main():
     for part in wanted:
         if part not in PARTS:
             sys.exit(f"{part} is no part of the long run; the parts are {', '.join(PARTS)}")
-    for part in wanted:
-        write(part, PARTS[part][1]())
+    outputs = {}
+    try:
+        for part in wanted:
+            outputs[part] = PARTS[part][1]()
+    finally:
+        # Only now: a page written before would make the commit that the next part prints dirty.
+        at = commit()
+        for part, output in outputs.items():
+            write(part, output, at)
 
 
 main()
