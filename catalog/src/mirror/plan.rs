@@ -218,8 +218,8 @@ mod tests {
     fn table(name: &str) -> TableName {
         database().table(name)
     }
-    fn planned(subjects: Vec<EventSubject>) -> Plan {
-        let event = |subject| SourceEvent {
+    fn event(subject: EventSubject) -> SourceEvent {
+        SourceEvent {
             event_id: 1,
             event_time: 0,
             event_type: String::new(),
@@ -227,7 +227,9 @@ mod tests {
             database_name: None,
             table_name: None,
             subject,
-        };
+        }
+    }
+    fn planned(subjects: Vec<EventSubject>) -> Plan {
         plan(&subjects.into_iter().map(event).collect::<Vec<_>>())
     }
     fn names(names: &[&str]) -> Vec<String> {
@@ -236,15 +238,6 @@ mod tests {
 
     #[test]
     fn details_of_few_tables_are_asked_for_at_once() {
-        let event = |subject| SourceEvent {
-            event_id: 1,
-            event_time: 0,
-            event_type: String::new(),
-            catalog_name: None,
-            database_name: None,
-            table_name: None,
-            subject,
-        };
         let altered: Vec<SourceEvent> = ["a", "b", "a", "c", "b"]
             .into_iter()
             .flat_map(|name| {

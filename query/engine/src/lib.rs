@@ -13,6 +13,7 @@
 //! - [`hot`]: the columns of partitions that stay in memory, and how small they are kept;
 //! - [`window`]: memory of window functions, which do not ask for it themselves;
 //! - [`repeated`]: memory of joins and unnesting, which do not either;
+//! - [`wrapper`]: operators around another one, which the two above and [`stop`] are made of;
 //! - [`rollup`]: sums over partitions answered from per-table sums;
 //! - [`errors`]: every error as a [`skep_catalog::fault::Fault`] with a stable code.
 //!
@@ -38,6 +39,7 @@ mod supervise;
 mod tables;
 mod threads;
 mod window;
+mod wrapper;
 
 pub use arrow;
 pub use engine::{Engine, EngineOptions, QueryResult};

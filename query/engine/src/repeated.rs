@@ -6,7 +6,6 @@
 //! that would copy more than [`COPIED_BYTES_MAX`] at once is refused before it does.
 
 use std::any::Any;
-use std::fmt;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,18 +15,17 @@ use std::task::{Context, Poll};
 use arrow::array::{Array, AsArray, OffsetSizeTrait, RecordBatch};
 use arrow::datatypes::{ArrowNativeType, DataType, SchemaRef};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::joins::CrossJoinExec;
 use datafusion::physical_plan::unnest::UnnestExec;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
-    ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use futures::{Stream, StreamExt};
 use skep_catalog::fault::{Code, Fault};
+
+use crate::wrapper::{Work, wrap};
 
 /// Rows that such an operator makes at once.
 const BATCH_ROWS: usize = 1_024;
@@ -43,10 +41,10 @@ impl PhysicalOptimizerRule for RepeatedRowsRule {
         plan.transform_up(|plan| {
             let Some(sides) = sides(&plan) else { return Ok(Transformed::no(plan)) };
             let children: Vec<_> = plan.children().into_iter().cloned().collect();
-            let watched = children.into_iter().zip(sides).map(|(input, side)| Watched::wrap(input, side));
+            let watched = children.into_iter().zip(sides).map(|(input, side)| wrap(input, side));
             let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
             let plan = plan.replace_children(watched.collect(), options)?;
-            Ok(Transformed::yes(Watched::wrap(plan, Side::Above)))
+            Ok(Transformed::yes(wrap(plan, Side::Above)))
         })
         .data()
     }
@@ -75,6 +73,7 @@ fn sides(plan: &Arc<dyn ExecutionPlan>) -> Option<Vec<Side>> {
     Some(vec![Side::Kept(Arc::clone(&widest)), Side::Passing { widest, is_cross }])
 }
 
+/// Where a watcher stands.
 #[derive(Clone, Debug)]
 enum Side {
     /// Sets the size of batches.
@@ -88,79 +87,27 @@ enum Side {
     Unnested(Vec<usize>),
 }
 
-#[derive(Debug)]
-struct Watched {
-    input: Arc<dyn ExecutionPlan>,
-    side: Side,
-}
+impl Work for Side {
+    const NAME: &'static str = "RepeatedRows";
 
-impl Watched {
-    fn wrap(input: Arc<dyn ExecutionPlan>, side: Side) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input, side })
-    }
-}
-
-impl DisplayAs for Watched {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.side {
-            Side::Above => write!(f, "RepeatedRows: rows={BATCH_ROWS}"),
-            _ => write!(f, "RepeatedRows: watch"),
+    fn describe(&self) -> String {
+        match self {
+            Self::Above => format!("RepeatedRows: rows={BATCH_ROWS}"),
+            _ => "RepeatedRows: watch".to_owned(),
         }
     }
-}
 
-impl ExecutionPlan for Watched {
-    fn name(&self) -> &str {
-        "RepeatedRows"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
+    fn execute(
         &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Self::wrap(input, self.side.clone())),
-            _ => internal_err!("a watcher has one child"),
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        if matches!(self, Self::Above) {
+            return input.execute(partition, Arc::new(with_batch_rows(&context, BATCH_ROWS)));
         }
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        if matches!(self.side, Side::Above) {
-            return self.input.execute(partition, Arc::new(with_batch_rows(&context, BATCH_ROWS)));
-        }
-        let input = self.input.execute(partition, context)?;
-        Ok(Box::pin(WatchedRows { input, side: self.side.clone(), rest: None }))
+        let input = input.execute(partition, context)?;
+        Ok(Box::pin(WatchedRows { input, side: self.clone(), rest: None }))
     }
 }
 

@@ -24,7 +24,7 @@ use crate::pinned::Pinned;
 use crate::repeated::RepeatedRowsRule;
 use crate::rollup::PartitionTotalsRule;
 use crate::spec::{self, CATALOG, DEFAULT_SCHEMA, SCHEMAS, TABLES};
-use crate::stop;
+use crate::stop::rule::{StopRule, stoppable};
 use crate::tables;
 use crate::window::WindowMemoryRule;
 
@@ -54,9 +54,9 @@ pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
     physical.push(Arc::new(WindowMemoryRule));
     physical.push(Arc::new(RepeatedRowsRule));
     builder
-        .with_analyzer_rules(stop::rule::stoppable_analysis(Analyzer::new().rules))
-        .with_optimizer_rules(stop::rule::stoppable_logical(logical))
-        .with_physical_optimizer_rules(stop::rule::stoppable_physical(physical))
+        .with_analyzer_rules(stoppable(Analyzer::new().rules, Arc::new(StopRule)))
+        .with_optimizer_rules(stoppable(logical, Arc::new(StopRule)))
+        .with_physical_optimizer_rules(stoppable(physical, Arc::new(StopRule)))
         .build()
 }
 

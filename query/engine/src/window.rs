@@ -11,7 +11,6 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,21 +18,20 @@ use std::task::{Context, Poll};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::window::WindowExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
-    ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 use skep_catalog::fault::{Code, Fault};
+
+use crate::wrapper::{Work, wrap};
 
 /// Bytes of one result of one row besides its text: the value in its own form, then in an array.
 const RESULT_BYTES: usize = 96;
@@ -48,13 +46,13 @@ impl PhysicalOptimizerRule for WindowMemoryRule {
             let Some(functions) = window_functions(&plan) else { return Ok(Transformed::no(plan)) };
             let results = Arc::new(functions.iter().map(Growth::of).collect::<Result<Vec<_>>>()?);
             let slots = Slots::default();
-            let children = plan.children().into_iter().map(|input| {
-                WindowMemory::wrap(Arc::clone(input), Side::Below(Arc::clone(&results)), &slots)
-            });
-            let children = children.collect();
+            let around = |side| WindowMemory { side, slots: Arc::clone(&slots) };
+            let below = || around(Side::Below(Arc::clone(&results)));
+            let children =
+                plan.children().into_iter().map(|input| wrap(Arc::clone(input), below())).collect();
             let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
             let window = plan.replace_children(children, options)?;
-            Ok(Transformed::yes(WindowMemory::wrap(window, Side::Above, &slots)))
+            Ok(Transformed::yes(wrap(window, around(Side::Above))))
         })
         .data()
     }
@@ -128,75 +126,28 @@ enum Side {
 }
 
 /// One of the two operators.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct WindowMemory {
-    input: Arc<dyn ExecutionPlan>,
     side: Side,
     slots: Slots,
 }
 
-impl WindowMemory {
-    fn wrap(input: Arc<dyn ExecutionPlan>, side: Side, slots: &Slots) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input, side, slots: Arc::clone(slots) })
-    }
-}
+impl Work for WindowMemory {
+    const NAME: &'static str = "WindowMemory";
 
-impl DisplayAs for WindowMemory {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn describe(&self) -> String {
         match self.side {
-            Side::Below(_) => write!(f, "WindowMemory: reserve"),
-            Side::Above => write!(f, "WindowMemory: hold"),
+            Side::Below(_) => "WindowMemory: reserve".to_owned(),
+            Side::Above => "WindowMemory: hold".to_owned(),
         }
     }
-}
 
-impl ExecutionPlan for WindowMemory {
-    fn name(&self) -> &str {
-        "WindowMemory"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
+    fn execute(
         &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Self::wrap(input, self.side.clone(), &self.slots)),
-            _ => internal_err!("window memory has one child"),
-        }
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let reservation = || {
             let consumer = MemoryConsumer::new(format!("Window[{partition}]"));
             Arc::new(consumer.register(context.memory_pool()))
@@ -218,7 +169,7 @@ impl ExecutionPlan for WindowMemory {
                 (held.unwrap_or_else(reservation), Some(meter))
             }
         };
-        let input = self.input.execute(partition, context)?;
+        let input = input.execute(partition, context)?;
         Ok(Box::pin(Reserved { input, reservation, meter }))
     }
 }

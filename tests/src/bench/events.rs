@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use skep_catalog::mirror::{Mirror, MirrorOptions, Progress};
+use skep_catalog::mirror::MirrorOptions;
 use skep_catalog::ports::{Clock, SystemClock};
-use skep_catalog::snapshot::MetastoreSettings;
 use skep_catalog::store::{Catalog, StoreOptions};
-use skep_hms::client::ClientOptions;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -125,21 +123,7 @@ fn follow(
     uri: &str,
     stopped: watch::Receiver<bool>,
 ) -> Outcome<tokio::task::JoinHandle<()>> {
-    let settings = MetastoreSettings {
-        name: "bench".to_owned(),
-        uris: vec![uri.to_owned()],
-        follow: "auto".to_owned(),
-        origin: "config",
-    };
-    let metastore = catalog.declare(&[settings])?.first().copied().ok_or("no metastore")?;
-    let client = ClientOptions { uris: vec![uri.to_owned()], ..ClientOptions::default() };
-    let mirror = Mirror {
-        metastore,
-        source: skep_hms::HmsSource::new("bench", client)?,
-        catalog: Arc::clone(catalog),
-        options: MirrorOptions::default(),
-        progress: Arc::new(Progress::default()),
-    };
+    let mirror = super::mirror(catalog, uri)?;
     let merged = Arc::clone(catalog);
     runtime.spawn(async move {
         loop {

@@ -4,11 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use skep_catalog::mirror::{Mirror, MirrorOptions, Progress};
 use skep_catalog::ports::SystemClock;
-use skep_catalog::snapshot::MetastoreSettings;
 use skep_catalog::store::{Catalog, StoreOptions};
-use skep_hms::client::ClientOptions;
 use tokio::runtime::Runtime;
 
 use super::sample::Sample;
@@ -109,21 +106,7 @@ fn middle(all: &[Spent]) -> Spent {
 fn mirror(runtime: &Runtime, path: &Path, uri: &str) -> Outcome<(u64, u64)> {
     let decoder = Arc::new(skep_hms::HmsDecoder);
     let (catalog, _) = Catalog::open(path, StoreOptions::default(), decoder, Arc::new(SystemClock))?;
-    let settings = MetastoreSettings {
-        name: "bench".to_owned(),
-        uris: vec![uri.to_owned()],
-        follow: "auto".to_owned(),
-        origin: "config",
-    };
-    let metastore = catalog.declare(&[settings])?.first().copied().ok_or("no metastore")?;
-    let client = ClientOptions { uris: vec![uri.to_owned()], ..ClientOptions::default() };
-    let mirror = Mirror {
-        metastore,
-        source: skep_hms::HmsSource::new("bench", client)?,
-        catalog: Arc::clone(&catalog),
-        options: MirrorOptions::default(),
-        progress: Arc::new(Progress::default()),
-    };
+    let mirror = super::mirror(&catalog, uri)?;
     let report = runtime.block_on(mirror.sync_once())?;
     if let Some(what) = report.missing.first() {
         return Err(format!("not mirrored wholly: {what}").into());

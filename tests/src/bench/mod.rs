@@ -14,9 +14,34 @@ mod warehouse;
 
 use std::error::Error;
 use std::process::Command;
+use std::sync::Arc;
+
+use skep_catalog::mirror::{Mirror, MirrorOptions, Progress};
+use skep_catalog::snapshot::MetastoreSettings;
+use skep_catalog::store::Catalog;
+use skep_hms::client::ClientOptions;
 
 /// What a benchmark comes to.
 pub type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// The mirror of the metastore at `uri`, with the options that skep has when nothing is set.
+fn mirror(catalog: &Arc<Catalog>, uri: &str) -> Outcome<Mirror> {
+    let settings = MetastoreSettings {
+        name: "bench".to_owned(),
+        uris: vec![uri.to_owned()],
+        follow: "auto".to_owned(),
+        origin: "config",
+    };
+    let metastore = catalog.declare(&[settings])?.first().copied().ok_or("no metastore")?;
+    let client = ClientOptions { uris: vec![uri.to_owned()], ..ClientOptions::default() };
+    Ok(Mirror {
+        metastore,
+        source: skep_hms::HmsSource::new("bench", client)?,
+        catalog: Arc::clone(catalog),
+        options: MirrorOptions::default(),
+        progress: Arc::new(Progress::default()),
+    })
+}
 
 /// The lines that every report begins with.
 pub fn print_header(benchmark: &str, arguments: &[String]) {

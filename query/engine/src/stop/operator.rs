@@ -1,94 +1,43 @@
 //! Asking between the operators of a plan.
 
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, internal_err};
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
-    ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::ExecutionPlan;
 use futures::{Stream, StreamExt};
 
 use super::Stop;
+use crate::wrapper::{Work, wrap};
 
 /// The plan with a place to stop above every operator.
 pub fn stoppable(plan: Arc<dyn ExecutionPlan>, stop: &Arc<Stop>) -> Result<Arc<dyn ExecutionPlan>> {
-    plan.transform_up(|operator| {
-        let stoppable = StopExec { input: operator, stop: Arc::clone(stop) };
-        Ok(Transformed::yes(Arc::new(stoppable) as Arc<dyn ExecutionPlan>))
-    })
-    .data()
+    plan.transform_up(|operator| Ok(Transformed::yes(wrap(operator, Asking { stop: Arc::clone(stop) }))))
+        .data()
 }
 
 /// Hands on what comes until the statement is to stop.
-#[derive(Debug)]
-struct StopExec {
-    input: Arc<dyn ExecutionPlan>,
+#[derive(Clone, Debug)]
+struct Asking {
     stop: Arc<Stop>,
 }
 
-impl DisplayAs for StopExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StopExec")
-    }
-}
+impl Work for Asking {
+    const NAME: &'static str = "StopExec";
 
-impl ExecutionPlan for StopExec {
-    fn name(&self) -> &str {
-        "StopExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
+    fn execute(
         &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self { input, stop: Arc::clone(&self.stop) })),
-            _ => internal_err!("a place to stop has one child"),
-        }
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         self.stop.check()?;
-        let input = self.input.execute(partition, context)?;
+        let input = input.execute(partition, context)?;
         Ok(Box::pin(Stoppable { input, stop: Arc::clone(&self.stop) }))
     }
 }

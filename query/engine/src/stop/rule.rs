@@ -25,7 +25,7 @@ pub async fn planning<T>(stop: Arc<Stop>, plan: impl Future<Output = T>) -> T {
 
 /// Changes nothing and stops planning when the statement is to stop.
 #[derive(Debug)]
-struct StopRule;
+pub struct StopRule;
 
 impl StopRule {
     fn check() -> Result<()> {
@@ -34,25 +34,9 @@ impl StopRule {
     }
 }
 
-/// The rules, and a place to stop before each.
-pub fn stoppable_logical(
-    rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>,
-) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    rules.into_iter().flat_map(|rule| [Arc::new(StopRule) as _, rule]).collect()
-}
-
-/// The rules, and a place to stop before each.
-pub fn stoppable_physical(
-    rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>,
-) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    rules.into_iter().flat_map(|rule| [Arc::new(StopRule) as _, rule]).collect()
-}
-
-/// The rules, and a place to stop before each.
-pub fn stoppable_analysis(
-    rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>>,
-) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    rules.into_iter().flat_map(|rule| [Arc::new(StopRule) as _, rule]).collect()
+/// The rules, and a place to stop before each: [`StopRule`], as a rule of their kind.
+pub fn stoppable<R: ?Sized>(rules: Vec<Arc<R>>, stop: Arc<R>) -> Vec<Arc<R>> {
+    rules.into_iter().flat_map(|rule| [Arc::clone(&stop), rule]).collect()
 }
 
 const NAME: &str = "stop";
