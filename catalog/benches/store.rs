@@ -234,6 +234,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let begin = Instant::now();
     let merged = store.merge()?;
     println!("merge: {merged} collections in {:.2} s", begin.elapsed().as_secs_f64());
+    let rebuild = store.rebuild()?;
+    println!(
+        "rebuild: {} bytes to {} in {} ms, {} ms of them without writes",
+        rebuild.before_bytes, rebuild.after_bytes, rebuild.elapsed_ms, rebuild.blocked_ms
+    );
     Ok(())
 }
 

@@ -22,8 +22,10 @@ use super::head::Interner;
 use super::keys::{self, Record};
 use super::ledger::{Desk, Ledger};
 use super::load::Loader;
+use super::rebuild::{Rebuild, Schedule};
 use super::record::{self, Counters};
 use super::tree::{Batch, Tree};
+use super::trees::{self, Trees};
 use super::{OpenReport, StoreFacts, StoreOptions, recover};
 use crate::change::{Applied, Change, EndpointStatus, FollowStatus, Origin};
 use crate::fault::{Code, Fault};
@@ -34,13 +36,15 @@ use crate::snapshot::{MetastoreSettings, MetastoreView, Snapshot};
 /// The catalog: one writer, many readers.
 pub struct Catalog {
     pub(super) path: PathBuf,
-    pub(super) tree: Arc<Tree>,
+    pub(super) trees: Arc<Trees>,
     pub(super) loader: Arc<Loader>,
     pub(super) current: ArcSwap<Snapshot>,
     pub(super) writer: Mutex<Writer>,
     clock: Arc<dyn Clock>,
     next_run_id: AtomicU64,
     volatile: Mutex<HashMap<MetastoreId, Volatile>>,
+    pub(super) schedule: Mutex<Schedule>,
+    pub(super) last_rebuild: Mutex<Option<Rebuild>>,
     open_ms: u64,
     /// Declared last, so that it is let go after sled.
     _lock: File,
@@ -84,7 +88,8 @@ impl Catalog {
         let begin = Instant::now();
         let opened = recover::open(path, &options, decoder.as_ref())?;
         let loaded = opened.loaded;
-        let loader = Arc::new(Loader::new(opened.tree.clone(), decoder));
+        let trees = Arc::new(opened.trees);
+        let loader = Arc::new(Loader::new(trees.clone(), decoder));
         let snapshot = Snapshot { id: 1, metastores: loaded.metastores, loader: loader.clone() };
         let open_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         let statuses = loaded.statuses.into_iter();
@@ -92,7 +97,7 @@ impl Catalog {
             statuses.map(|(id, (status, endpoints))| (id, Volatile { status, endpoints, is_dirty: false }));
         let catalog = Self {
             path: path.to_owned(),
-            tree: opened.tree,
+            trees,
             loader,
             current: ArcSwap::from_pointee(snapshot),
             writer: Mutex::new(Writer {
@@ -104,6 +109,8 @@ impl Catalog {
             clock,
             next_run_id: AtomicU64::new(loaded.counters.run),
             volatile: Mutex::new(volatile.collect()),
+            schedule: Mutex::default(),
+            last_rebuild: Mutex::default(),
             open_ms,
             _lock: opened.lock,
         };
@@ -112,7 +119,7 @@ impl Catalog {
 
     /// Whether there is a store in `path`, whole or damaged.
     pub fn is_at(path: &Path) -> bool {
-        Tree::is_at(path)
+        trees::is_at(path)
     }
 
     /// Makes the set of metastores of origin `config` what it is in `settings`, in the same order of
@@ -128,7 +135,7 @@ impl Catalog {
         };
         let removed: Vec<_> = metastores.extract_if(.., |view| !is_wanted(view)).collect();
         for view in &removed {
-            stage_removal(view, &self.tree, &mut stage)?;
+            stage_removal(view, &self.trees.current(), &mut stage)?;
         }
         for wanted in settings {
             let view = match metastores.iter_mut().find(|view| view.settings.name == wanted.name) {
@@ -160,9 +167,9 @@ impl Catalog {
         let id_of =
             |s: &MetastoreSettings| metastores.iter().find(|v| v.settings.name == s.name).map(|v| v.id);
         let ids = settings.iter().filter_map(id_of).collect();
-        if !stage.batch.is_empty {
+        if !stage.batch.is_empty() {
             self.commit(&mut writer, stage, counters, metastores)?;
-            self.tree.sync()?;
+            self.trees.current().sync()?;
         }
         for view in removed {
             self.volatile.lock().remove(&view.id);
@@ -280,7 +287,7 @@ impl Catalog {
         }
         counters.run = self.next_run_id.load(Ordering::Relaxed);
         batch.put(&keys::all(Record::Counters), &record::counters(&counters));
-        self.tree.write(batch)?;
+        self.trees.current().write(batch)?;
         writer.counters = counters;
         writer.graveyard.close(&swept);
         if !buried.is_empty() {
@@ -342,24 +349,22 @@ impl Catalog {
 
     /// Size and state of the store.
     pub fn facts(&self) -> StoreFacts {
-        let snapshot = self.snapshot();
+        let parts = parts(&self.snapshot());
+        let tree = self.trees.current();
         let mut facts = StoreFacts {
+            segment_count: parts.segment_count,
+            delta_count: parts.delta_count,
+            live_bytes: parts.stored_bytes,
             path: self.path.display().to_string(),
-            size_on_disk_bytes: self.tree.size_on_disk_bytes().unwrap_or(0),
-            disk_free_bytes: self.tree.disk_free_bytes().unwrap_or(0),
+            size_on_disk_bytes: tree.size_on_disk_bytes().unwrap_or(0),
+            disk_free_bytes: tree.disk_free_bytes().unwrap_or(0),
             open_ms: self.open_ms,
             format_version: u32::from(keys::FORMAT_VERSION),
-            ..StoreFacts::default()
+            last_rebuild: self.last_rebuild.lock().clone(),
         };
-        for collection in snapshot.metastores.iter().flat_map(|view| collections(view)) {
-            facts.segment_count += collection.segments.len() as u64;
-            facts.delta_count += collection.deltas.len() as u64;
-            facts.live_bytes += collection.segments.iter().map(|p| p.segment.stored_bytes).sum::<u64>();
-            facts.live_bytes += collection.deltas.iter().map(|delta| delta.stored_bytes).sum::<u64>();
-        }
         let small = Record::OF_METASTORE.into_iter().chain([Record::Counters, Record::Grave]);
         for kind in small.filter(|kind| !matches!(kind, Record::Hot | Record::Raw | Record::Delta)) {
-            facts.live_bytes += self.tree.lengths(&keys::all(kind)).map_or(0, |(_, bytes)| bytes);
+            facts.live_bytes += tree.lengths(&keys::all(kind)).map_or(0, |(_, bytes)| bytes);
         }
         facts
     }
@@ -367,7 +372,7 @@ impl Catalog {
     /// Writes everything to the disk, the statuses that changed and fsync included. Blocks.
     pub fn flush(&self) -> Result<(), Fault> {
         let written = self.write_statuses();
-        self.tree.sync()?;
+        self.trees.current().sync()?;
         written
     }
 
@@ -377,7 +382,7 @@ impl Catalog {
         let mut batch = Batch::new();
         let ids: Vec<MetastoreId> = self.current.load().metastores.iter().map(|view| view.id).collect();
         ids.iter().for_each(|id| self.stage_status(*id, &mut batch));
-        let written = self.tree.write(batch);
+        let written = self.trees.current().write(batch);
         if written.is_err() {
             ids.iter().for_each(|id| self.unstage_status(*id));
         }
@@ -414,6 +419,25 @@ pub(super) fn collections(view: &MetastoreView) -> impl Iterator<Item = &Arc<Col
         own.into_iter().chain(database.tables.iter().map(|table| &table.partitions))
     });
     std::iter::once(&view.privileges).chain(databases)
+}
+
+/// What all collections of a snapshot have in the store.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub segment_count: u64,
+    pub delta_count: u64,
+    pub stored_bytes: u64,
+}
+
+pub(super) fn parts(snapshot: &Snapshot) -> Parts {
+    let mut parts = Parts::default();
+    for collection in snapshot.metastores.iter().flat_map(|view| collections(view)) {
+        parts.segment_count += collection.segments.len() as u64;
+        parts.delta_count += collection.deltas.len() as u64;
+        parts.stored_bytes += collection.segments.iter().map(|p| p.segment.stored_bytes).sum::<u64>();
+        parts.stored_bytes += collection.deltas.iter().map(|delta| delta.stored_bytes).sum::<u64>();
+    }
+    parts
 }
 
 /// Stages the removal of a metastore with all it holds.

@@ -10,7 +10,8 @@ use super::collection::{Address, Collection, Placed};
 use super::delta::{self, Delta};
 use super::entry::{Entry, Hot};
 use super::segment::{self, HotBlock, Known};
-use super::tree::{Tree, Unsealed};
+use super::tree::Unsealed;
+use super::trees::Trees;
 use super::{keys, record};
 use crate::change::Stamp;
 use crate::fault::{Code, Fault};
@@ -21,14 +22,14 @@ use crate::snapshot::*;
 /// Loads what snapshots leave in the store.
 pub struct Loader {
     pub(super) decoder: Arc<dyn Decoder>,
-    pub(super) tree: Arc<Tree>,
+    trees: Arc<Trees>,
     /// Collections that could not be read: the writer empties them and has them mirrored again.
     damaged: Mutex<Vec<Address>>,
 }
 
 impl Loader {
-    pub(super) fn new(tree: Arc<Tree>, decoder: Arc<dyn Decoder>) -> Self {
-        Self { decoder, tree, damaged: Mutex::default() }
+    pub(super) fn new(trees: Arc<Trees>, decoder: Arc<dyn Decoder>) -> Self {
+        Self { decoder, trees, damaged: Mutex::default() }
     }
 
     /// Collections that could not be read since the last call.
@@ -48,7 +49,7 @@ impl Loader {
     }
 
     fn part(&self, key: &[u8], is_gone: impl Fn() -> bool) -> Result<Unsealed, Fault> {
-        match self.tree.get(key)? {
+        match self.trees.current().get(key)? {
             Some(record) => Ok(record),
             None if is_gone() => Err(Fault::new(
                 Code::STORE_IO,

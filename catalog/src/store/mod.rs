@@ -12,6 +12,7 @@ mod keys;
 mod ledger;
 mod load;
 mod read;
+mod rebuild;
 mod record;
 mod recover;
 mod segment;
@@ -20,12 +21,14 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod trees;
 mod upkeep;
 
 pub use catalog::Catalog;
 pub(crate) use collection::Collection;
 pub use ledger::Ledger;
 pub use load::Loader;
+pub use rebuild::Rebuild;
 
 /// How the store is opened.
 #[derive(Clone, Debug)]
@@ -72,4 +75,6 @@ pub struct StoreFacts {
     pub open_ms: u64,
     /// Format version.
     pub format_version: u32,
+    /// The last rebuild since opening.
+    pub last_rebuild: Option<Rebuild>,
 }

@@ -3,22 +3,23 @@
 //! The order of opening:
 //! 1. take the lock (a file beside the folder, so that it stays when the folder is moved);
 //!    another process that holds it is waited for 5 s;
-//! 2. remove `snap.*.generating`: sled refuses to open when a crash left one behind;
-//! 3. open sled, panics caught; when it finds damage, move its `snap.*` aside (it rebuilds them
+//! 2. remove the trees that are not in use: a rebuild that was interrupted left them;
+//! 3. remove `snap.*.generating`: sled refuses to open when a crash left one behind;
+//! 4. open sled, panics caught; when it finds damage, move its `snap.*` aside (it rebuilds them
 //!    from its log) and open again;
-//! 4. when that fails too, or a record above the metastores is damaged: move the folder aside
+//! 5. when that fails too, or nothing says which tree is in use, or a record above the metastores is damaged: move the folder aside
 //!    (`<folder>.damaged-<n>`, at most 2 are kept) and begin anew;
-//! 5. read the small records (what graves name is passed over; the next change removes it); a metastore with a damaged one is emptied,
-//!    so that it is mirrored again. Segments are not read: their seals are checked when they are
+//! 6. read the small records (what graves name is passed over; the next change removes it); a
+//!    metastore with a damaged one is emptied, so that it is mirrored again. Segments are not read: their seals are checked when they are
 //!    loaded, and [`super::Catalog`] empties a collection that fails then.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::read::{self, Loaded};
 use super::tree::{Refusal, Tree, io_fault};
+use super::trees::{self, InUse, Trees};
 use super::{OpenReport, StoreOptions, keys};
 use crate::fault::{Code, Fault};
 use crate::ports::Decoder;
@@ -30,7 +31,7 @@ const DAMAGED_KEPT_MAX: usize = 2;
 
 /// What opening gives.
 pub(super) struct Opened {
-    pub tree: Arc<Tree>,
+    pub trees: Trees,
     pub lock: File,
     pub loaded: Loaded,
     pub report: OpenReport,
@@ -44,7 +45,7 @@ pub(super) fn open(path: &Path, options: &StoreOptions, decoder: &dyn Decoder) -
     // Twice at most: an empty folder holds nothing that could be damaged.
     for _ in 0..2 {
         match open_folder(path, options, decoder, &mut report) {
-            Ok((tree, loaded)) => return Ok(Opened { tree: Arc::new(tree), lock, loaded, report }),
+            Ok((trees, loaded)) => return Ok(Opened { trees, lock, loaded, report }),
             Err(fault) if fault.code == Code::STORE_DAMAGED => {
                 let aside = move_aside(path).map_err(failed)?;
                 report.healed.push(format!(
@@ -66,11 +67,13 @@ pub(super) fn open(path: &Path, options: &StoreOptions, decoder: &dyn Decoder) -
 
 /// One try on the folder as it is; `STORE_DAMAGED` means that it has to go.
 fn open_folder(
-    path: &Path,
+    root: &Path,
     options: &StoreOptions,
     decoder: &dyn Decoder,
     report: &mut OpenReport,
-) -> Result<(Tree, Loaded), Fault> {
+) -> Result<(Trees, Loaded), Fault> {
+    let number = tree_in_use(root, report)?;
+    let path = &trees::folder(root, number);
     let failed = |error: std::io::Error| io_fault(path, "open", &error);
     let leftovers = snapshot_files(path, true).map_err(failed)?;
     for leftover in &leftovers {
@@ -94,7 +97,7 @@ fn open_folder(
     let tree = match tree {
         Ok(tree) => tree,
         Err(Refusal::Damaged(why)) => return Err(Fault::new(Code::STORE_DAMAGED, "store: open", why)),
-        Err(Refusal::Locked) => return Err(locked(path)),
+        Err(Refusal::Locked) => return Err(locked(root)),
         Err(Refusal::Fault(fault)) => return Err(fault),
     };
     if let Some(format) = tree.newest_format()?
@@ -102,12 +105,32 @@ fn open_folder(
     {
         return Err(Fault::new(
             Code::STORE_FORMAT,
-            format!("store {}: open", path.display()),
+            format!("store {}: open", root.display()),
             format!("it has format {format}, this skep reads formats up to {}", keys::FORMAT_VERSION),
         ));
     }
     let loaded = read::all(&tree, decoder, report)?;
-    Ok((tree, loaded))
+    Ok((Trees::new(root, options, tree, number), loaded))
+}
+
+/// The number of the tree in use, whose folder is there and named then, and no other.
+fn tree_in_use(root: &Path, report: &mut OpenReport) -> Result<u64, Fault> {
+    let failed = |error: std::io::Error| io_fault(root, "open", &error);
+    let InUse { number, is_named } = trees::in_use(root)?;
+    for name in trees::remove_others(root, number).map_err(failed)? {
+        report.healed.push(format!("removed {name}, left over from a rebuild"));
+    }
+    if !is_named {
+        fs::create_dir_all(trees::folder(root, number)).map_err(failed)?;
+        trees::name(root, number).map_err(failed)?;
+        trees::sync(root).map_err(failed)?;
+        trees::sync(parent_of(root)).map_err(failed)?;
+    }
+    Ok(number)
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// sled's own lock may outlive a killed process for a moment.
@@ -170,7 +193,7 @@ fn snapshot_files(path: &Path, is_generating: bool) -> std::io::Result<Vec<PathB
 /// Moves the folder to the next free `<folder>.damaged-<n>`, and lets the oldest of those go.
 fn move_aside(path: &Path) -> std::io::Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".damaged-";
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = parent_of(path);
     let mut kept = Vec::new();
     for entry in fs::read_dir(parent)? {
         let entry = entry?;

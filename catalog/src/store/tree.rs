@@ -1,4 +1,4 @@
-//! The only file that names sled: one tree of sealed records.
+//! One tree of sealed records. This file and `tree/` are the only ones that name sled.
 //!
 //! Invariants: every record carries its version and an xxh3 checksum over version, key and payload, so that
 //! a damaged or misplaced one is never taken for true; a [`Batch`] is written wholly or not at
@@ -6,10 +6,15 @@
 //! full disk); no panic leaves this file. sled 0.34.7's own flush is `sync_file_range`, so
 //! [`Tree::sync`] calls `sync_data` on a handle of its own.
 
+mod copy;
+
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::StoreOptions;
@@ -23,14 +28,18 @@ const SEAL_BYTES: usize = 9;
 #[derive(Default)]
 pub(crate) struct Batch {
     inner: sled::Batch,
+    keys: Vec<sled::IVec>,
     /// How many bytes of keys and records it writes.
-    pub bytes: u64,
-    pub is_empty: bool,
+    bytes: u64,
 }
 
 impl Batch {
     pub fn new() -> Self {
-        Self { is_empty: true, ..Self::default() }
+        Self::default()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
     /// Writes a record.
@@ -39,14 +48,20 @@ impl Batch {
         sealed.push(SEAL_VERSION);
         sealed.extend(checksum(SEAL_VERSION, key, payload).to_le_bytes());
         sealed.extend_from_slice(payload);
+        self.put_sealed(key.into(), sealed.into());
+    }
+
+    /// Writes a record that is sealed already.
+    fn put_sealed(&mut self, key: sled::IVec, sealed: sled::IVec) {
         self.bytes += (key.len() + sealed.len()) as u64;
-        self.is_empty = false;
+        self.keys.push(key.clone());
         self.inner.insert(key, sealed);
     }
 
     /// Removes a record, if there.
     pub fn remove(&mut self, key: &[u8]) {
-        self.is_empty = false;
+        let key = sled::IVec::from(key);
+        self.keys.push(key.clone());
         self.inner.remove(key);
     }
 }
@@ -78,14 +93,13 @@ pub(crate) struct Tree {
     file: File,
     path: PathBuf,
     disk_free_bytes_min: u64,
+    /// Keys that were written since somebody wants to know them.
+    written: Mutex<Option<BTreeSet<sled::IVec>>>,
+    /// A write failed: sled may show what it could not store.
+    is_broken: AtomicBool,
 }
 
 impl Tree {
-    /// Whether there is a tree in a folder.
-    pub fn is_at(path: &Path) -> bool {
-        path.join("db").exists()
-    }
-
     /// Opens or creates the tree in a folder.
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, Refusal> {
         let config = sled::Config::new()
@@ -107,13 +121,20 @@ impl Tree {
         };
         let sync = || {
             File::open(path)?.sync_all()?;
-            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            if let Some(parent) = path.parent() {
                 File::open(parent)?.sync_all()?;
             }
             File::open(path.join("db"))
         };
         let file = sync().map_err(|error| Refusal::Fault(io_fault(path, "open", &error)))?;
-        Ok(Self { db, file, path: path.to_owned(), disk_free_bytes_min: options.disk_free_bytes_min })
+        Ok(Self {
+            db,
+            file,
+            path: path.to_owned(),
+            disk_free_bytes_min: options.disk_free_bytes_min,
+            written: Mutex::default(),
+            is_broken: AtomicBool::new(false),
+        })
     }
 
     /// The record of a key, not copied.
@@ -156,7 +177,7 @@ impl Tree {
 
     /// Writes a batch wholly or not at all; it survives a kill of the process from then on.
     pub fn write(&self, batch: Batch) -> Result<(), Fault> {
-        if batch.is_empty {
+        if batch.is_empty() {
             return Ok(());
         }
         let free = self.disk_free_bytes()?;
@@ -171,17 +192,26 @@ impl Tree {
                 ),
             ));
         }
-        self.guard("write", || {
+        if let Some(written) = self.written.lock().as_mut() {
+            written.extend(batch.keys);
+        }
+        let outcome = self.guard("write", || {
             self.db.apply_batch(batch.inner)?;
             self.db.flush()
-        })?;
-        Ok(())
+        });
+        self.is_broken.fetch_or(outcome.is_err(), Ordering::Relaxed);
+        outcome.map(|_| ())
     }
 
     /// Everything written so far survives a loss of power.
     pub fn sync(&self) -> Result<(), Fault> {
         self.guard("flush", || self.db.flush())?;
         self.file.sync_data().map_err(|error| io_fault(&self.path, "flush", &error))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Bytes that the folder takes.

@@ -25,8 +25,8 @@ use crate::wire;
 
 /// Between looks at the endpoints.
 const ENDPOINTS_INTERVAL: Duration = Duration::from_millis(500);
-/// Between looks for deltas that are worth merging.
-const MERGE_INTERVAL: Duration = Duration::from_secs(5);
+/// Between looks for deltas that are worth merging, and for garbage.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Time for a follower to note that it was interrupted.
 const STOP_TIMEOUT: Duration = Duration::from_millis(800);
@@ -180,17 +180,33 @@ async fn show_endpoints(
     }
 }
 
-/// Merges deltas into segments, beside the followers.
+/// Merges deltas into segments and rebuilds the store when it has grown, beside the followers.
 async fn keep_up(catalog: Arc<Catalog>) {
     loop {
-        tokio::time::sleep(MERGE_INTERVAL).await;
+        tokio::time::sleep(UPKEEP_INTERVAL).await;
         let catalog = Arc::clone(&catalog);
-        match tokio::task::spawn_blocking(move || catalog.merge()).await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(merged)) => tracing::debug!(merged, "merged deltas into segments"),
-            Ok(Err(fault)) => tracing::warn!(%fault, "deltas not merged"),
-            Err(error) => tracing::error!(%error, "merging deltas ended"),
+        if let Err(error) = tokio::task::spawn_blocking(move || keep_up_once(&catalog)).await {
+            tracing::error!(%error, "upkeep of the store ended");
         }
+    }
+}
+
+fn keep_up_once(catalog: &Catalog) {
+    match catalog.merge() {
+        Ok(0) => {}
+        Ok(merged) => tracing::debug!(merged, "merged deltas into segments"),
+        Err(fault) => tracing::warn!(%fault, "deltas not merged"),
+    }
+    match catalog.rebuild_if_due() {
+        Ok(None) => {}
+        Ok(Some(rebuild)) => tracing::info!(
+            before_bytes = rebuild.before_bytes,
+            after_bytes = rebuild.after_bytes,
+            elapsed_ms = rebuild.elapsed_ms,
+            blocked_ms = rebuild.blocked_ms,
+            "rebuilt the store"
+        ),
+        Err(fault) => tracing::warn!(%fault, "store not rebuilt, it keeps its garbage"),
     }
 }
 

@@ -21,8 +21,8 @@ const PARTITIONS_PER_TABLE: u32 = 200;
 const BURST: usize = 100_000;
 /// Between looks at what is visible.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
-/// Between merges of changes into segments, as in `skep serve`.
-const MERGE_INTERVAL: Duration = Duration::from_secs(5);
+/// Between times of upkeep of the store, as in `skep serve`.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// Nothing takes longer than this.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -104,12 +104,21 @@ pub fn run(arguments: &[String]) -> Outcome {
         spent.own_cpu_s * 1e6 / made as f64,
         spent.server_cpu_s * 1e6 / made as f64
     );
-    let after = catalog.facts().size_on_disk_bytes;
+    let after = catalog.facts();
     println!(
-        "disk: {} bytes after the first mirror, {after} after the changes ({:.1} times)",
-        fresh,
-        after as f64 / fresh as f64
+        "disk: {fresh} bytes after the first mirror, {} after the changes ({:.1} times), {} of them live",
+        after.size_on_disk_bytes,
+        after.size_on_disk_bytes as f64 / fresh as f64,
+        after.live_bytes
     );
+    if let Some(last) = &after.last_rebuild {
+        println!(
+            "disk: rebuilt meanwhile, last from {} to {} bytes in {} ms, {} ms of them without writes",
+            last.before_bytes, last.after_bytes, last.elapsed_ms, last.blocked_ms
+        );
+    }
+    let rebuild = catalog.rebuild()?;
+    println!("disk: {} bytes when rebuilt after all", rebuild.after_bytes);
     // The follower may be gone already.
     let _ = stop.send(true);
     runtime.block_on(follower)?;
@@ -127,10 +136,11 @@ fn follow(
     let merged = Arc::clone(catalog);
     runtime.spawn(async move {
         loop {
-            tokio::time::sleep(MERGE_INTERVAL).await;
+            tokio::time::sleep(UPKEEP_INTERVAL).await;
             let merged = Arc::clone(&merged);
             // What fails shows in the events that are not applied.
-            let _ = tokio::task::spawn_blocking(move || merged.merge()).await;
+            let keep_up = move || merged.merge().and_then(|_| merged.rebuild_if_due());
+            let _ = tokio::task::spawn_blocking(keep_up).await;
         }
     });
     Ok(runtime.spawn(async move { mirror.run(stopped).await }))

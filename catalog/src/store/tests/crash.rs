@@ -18,13 +18,13 @@ use crate::store::testing::*;
 use crate::store::{Catalog, StoreOptions};
 
 /// Says to the re-executed test binary which store it is to write to.
-const FOLDER: &str = "SKEP_TEST_STORE";
+pub(super) const FOLDER: &str = "SKEP_TEST_STORE";
 const KILLS: u64 = 20;
 const DAMAGES: u64 = 60;
 
 /// The changes of apply `number`: puts, alters, drops and renames that all have to be there or
 /// not, with the number as position.
-fn changes(number: i64) -> Vec<Change> {
+pub(super) fn changes(number: i64) -> Vec<Change> {
     if number == 1 {
         return vec![
             Change::PutCatalog(catalog(DEFAULT_CATALOG)),
@@ -55,7 +55,7 @@ fn changes(number: i64) -> Vec<Change> {
     list
 }
 
-fn model_at(position: i64) -> Model {
+pub(super) fn model_at(position: i64) -> Model {
     let mut model = Model::default();
     (1..=position).flat_map(changes).for_each(|change| model.apply(&change));
     model
@@ -73,13 +73,17 @@ fn write_until_killed(folder: &Path) {
         if number % 8 == 0 {
             store.merge().unwrap();
         }
+        if number % 12 == 0 {
+            store.rebuild().unwrap();
+        }
     }
 }
 
-fn writer(folder: &Path, test: &str) -> Child {
+pub(super) fn child(folder: &Path, test: &str, variables: &[(&str, &str)]) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(FOLDER, folder)
+        .envs(variables.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -96,7 +100,7 @@ fn acknowledged_changes_survive_kill() {
     let mut random = StdRng::seed_from_u64(7);
     let mut last = 0;
     for _ in 0..KILLS {
-        let mut child = writer(&folder, "store::tests::crash::acknowledged_changes_survive_kill");
+        let mut child = child(&folder, "store::tests::crash::acknowledged_changes_survive_kill", &[]);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let count = random.random_range(0..25);
         let mut acknowledged = lines
@@ -124,7 +128,7 @@ fn acknowledged_changes_survive_kill() {
 }
 
 /// A store with segments, deltas and bookkeeping, and the position it is at.
-fn filled(folder: &Path) -> i64 {
+pub(super) fn filled(folder: &Path) -> i64 {
     let store = open(folder);
     let id = store.declare(&[settings("dc1")]).unwrap()[0];
     for number in 1..=25 {
@@ -134,7 +138,9 @@ fn filled(folder: &Path) -> i64 {
     25
 }
 
-fn try_open(folder: &Path) -> Result<(Arc<Catalog>, crate::store::OpenReport), crate::fault::Fault> {
+pub(super) fn try_open(
+    folder: &Path,
+) -> Result<(Arc<Catalog>, crate::store::OpenReport), crate::fault::Fault> {
     let options = StoreOptions { disk_free_bytes_min: 0, ..StoreOptions::default() };
     Catalog::open(folder, options, Arc::new(Wire), Arc::new(Stopped))
 }
@@ -144,8 +150,9 @@ fn leftover_snapshot_files_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("store");
     let position = filled(&folder);
-    std::fs::write(folder.join("snap.00000000000000AB.generating"), b"half").unwrap();
-    std::fs::write(folder.join("snap.00000000000000CD.generating"), b"").unwrap();
+    let tree = folder.join("tree-0");
+    std::fs::write(tree.join("snap.00000000000000AB.generating"), b"half").unwrap();
+    std::fs::write(tree.join("snap.00000000000000CD.generating"), b"").unwrap();
     let (store, report) = try_open(&folder).unwrap();
     assert!(!report.is_rebuilt);
     assert_eq!(report.healed, ["removed 2 leftover snapshot file(s)"]);
@@ -159,7 +166,7 @@ fn damaged_snapshot_files_are_moved_aside() {
     let position = filled(&folder);
     drop(open(&folder));
     let mut damaged = 0;
-    for entry in std::fs::read_dir(&folder).unwrap() {
+    for entry in std::fs::read_dir(folder.join("tree-0")).unwrap() {
         let entry = entry.unwrap();
         if entry.file_name().to_string_lossy().starts_with("snap.") {
             std::fs::write(entry.path(), b"not a snapshot").unwrap();
@@ -179,7 +186,7 @@ fn a_store_of_a_newer_format_is_refused() {
     let store = open(&folder);
     let mut batch = crate::store::tree::Batch::new();
     batch.put(&[crate::store::keys::FORMAT_VERSION + 1, 0, 1], b"");
-    store.tree.write(batch).unwrap();
+    store.trees.current().write(batch).unwrap();
     drop(store);
     assert_eq!(try_open(&folder).err().unwrap().code, Code::STORE_FORMAT);
 }
@@ -192,7 +199,7 @@ fn a_store_held_by_another_process_is_refused() {
     }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("store");
-    let mut child = writer(&folder, TEST);
+    let mut child = child(&folder, TEST, &[]);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     lines.find(|line| line.as_ref().unwrap().starts_with("acknowledged")).unwrap().unwrap();
     // Somebody has to read on, or the other process stops at a full pipe; it holds the lock all
@@ -360,7 +367,7 @@ fn a_broken_record_is_reported_and_mirrored_again() {
         let path = folder.path().join(format!("store{index}"));
         copy(&whole, &path);
         let store = open(&path);
-        if !store.tree.break_first(&keys::all(kind)) {
+        if !store.trees.current().break_first(&keys::all(kind)) {
             assert!(!matches!(
                 kind,
                 Record::Hot | Record::Raw | Record::Delta | Record::Summary | Record::Table
@@ -519,7 +526,7 @@ fn removed_metastores_leave_nothing_behind() {
     store.merge().unwrap();
     let facts = store.facts();
     assert_eq!((facts.segment_count, facts.delta_count), (0, 0));
-    let (count, _) = store.tree.lengths(&[]).unwrap();
+    let (count, _) = store.trees.current().lengths(&[]).unwrap();
     assert_eq!(count, 2, "counters and the new metastore");
     drop(store);
     assert_eq!(open(&folder).snapshot().metastores[0].id, ids[0]);

@@ -5,6 +5,7 @@
 mod crash;
 mod growth;
 mod model;
+mod rebuild;
 
 use super::testing::*;
 use crate::change::{Change, ObjectError};

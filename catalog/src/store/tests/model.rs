@@ -1,4 +1,4 @@
-//! The store against a naive model: random changes, merges and restarts.
+//! The store against a naive model: random changes, merges, rebuilds and restarts.
 
 #![allow(clippy::unwrap_used)]
 
@@ -198,6 +198,7 @@ fn ids(snapshot: &Snapshot) -> BTreeMap<TableName, TableId> {
 enum Step {
     Apply(Vec<Change>),
     Merge,
+    Rebuild,
     Reopen,
 }
 
@@ -248,6 +249,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => prop::collection::vec(change(), 1..6).prop_map(Step::Apply),
         1 => Just(Step::Merge),
+        1 => Just(Step::Rebuild),
         1 => Just(Step::Reopen),
     ]
 }
@@ -285,6 +287,9 @@ proptest! {
                 Step::Merge => {
                     store.merge().unwrap();
                 }
+                Step::Rebuild => {
+                    store.rebuild().unwrap();
+                }
                 Step::Reopen => {
                     let before = ids(&store.snapshot());
                     kept.clear();
@@ -305,7 +310,7 @@ proptest! {
         kept.clear();
         store.merge().unwrap();
         let parts = store.snapshot();
-        let segments = |kind| store.tree.lengths(&crate::store::keys::all(kind)).unwrap().0;
+        let segments = |kind| store.trees.current().lengths(&crate::store::keys::all(kind)).unwrap().0;
         use crate::store::keys::Record;
         let live = store.facts().segment_count;
         drop(parts);

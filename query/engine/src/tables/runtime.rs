@@ -47,6 +47,7 @@ pub fn store(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<C
     Chunk::single(pinned, move |pinned, wanted| {
         let facts = pinned.shared.catalog.facts();
         let ratio = (0 < facts.live_bytes).then(|| facts.size_on_disk_bytes as f64 / facts.live_bytes as f64);
+        let rebuild = facts.last_rebuild.as_ref();
         let mut rows = Rows::new(spec, wanted);
         rows.push(&[
             (&facts.path).into(),
@@ -58,6 +59,11 @@ pub fn store(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<C
             facts.delta_count.into(),
             facts.disk_free_bytes.into(),
             facts.open_ms.into(),
+            rebuild.map(|rebuild| rebuild.ended_at).into(),
+            rebuild.map(|rebuild| rebuild.elapsed_ms).into(),
+            rebuild.map(|rebuild| rebuild.blocked_ms).into(),
+            rebuild.map(|rebuild| rebuild.before_bytes).into(),
+            rebuild.map(|rebuild| rebuild.after_bytes).into(),
             pinned.shared.cache.bytes().into(),
             pinned.shared.cache.bytes_max().into(),
         ]);
