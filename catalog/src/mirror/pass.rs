@@ -15,16 +15,20 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::PassReport;
+use super::digest;
 use super::failures::{Failed, Part, Read, Subject, of_database, of_table};
 use super::session::{Session, blocking, ends_the_run, spawn};
 use super::writer::Parcel;
 use crate::change::Change;
 use crate::fault::{Code, Fault};
-use crate::model::{DatabaseName, TableName};
+use crate::model::{DatabaseName, Table, TableName};
 use crate::ports::Batch;
+use crate::snapshot::Digests;
 
 /// Failed calls in a row after which the metastore, not the objects, is taken to be broken.
 const FAILURES_IN_ROW_MAX: u32 = 20;
+/// Times that a table which moves while it is read is read again.
+const MOVED_READS_MAX: usize = 3;
 /// Sentences in a report.
 const MISSING_MAX: usize = 100;
 
@@ -415,6 +419,7 @@ impl Pass {
         let view = self.session.current()?;
         let mut changes = Vec::new();
         let mut partitioned = Vec::new();
+        let mut moved = Vec::new();
         for gone in not_found(&names, &batch) {
             let table = database.table(gone);
             changes.extend(self.session.failures.lock().forget_table(&table));
@@ -423,9 +428,12 @@ impl Pass {
         self.read_objects(batch.items.len());
         for (name, item) in batch.items {
             let table = database.table(name);
-            let had_partitions =
-                view.table(&table).is_some_and(|mirrored| mirrored.totals.partition_count != 0);
-            if item.value.partition_keys.is_empty() && !had_partitions {
+            let mirrored = view.table(&table).filter(|mirrored| mirrored.totals.partition_count != 0);
+            if mirrored.as_ref().is_some_and(|mirrored| moves_partitions(&mirrored.digests, &item.value)) {
+                moved.push((table, item.value));
+                continue;
+            }
+            if item.value.partition_keys.is_empty() && mirrored.is_none() {
                 changes.extend(self.settle(of_table(&table), ALL_BUT_DETAILS, Vec::new()));
             } else {
                 let keys = item.value.partition_keys.iter().map(|key| key.name.clone()).collect();
@@ -441,18 +449,63 @@ impl Pass {
         }
         self.send(ticket, changes).await?;
         self.session.progress.tables.1.fetch_add(names.len() as u64, Relaxed);
+        let known_since = self.known_since.load(Relaxed);
         stream::iter(partitioned)
             .map(|(table, keys): (TableName, Vec<String>)| {
                 let pass = self.clone();
-                spawn(async move { pass.partitions(table, keys).await })
+                spawn(async move { pass.partitions(table, keys, known_since).await })
+            })
+            .buffer_unordered(self.session.calls_max())
+            .try_for_each(|()| async { Ok(()) })
+            .await?;
+        stream::iter(moved)
+            .map(|(table, value)| {
+                let pass = self.clone();
+                spawn(async move { pass.moved_table(table, value).await })
             })
             .buffer_unordered(self.session.calls_max())
             .try_for_each(|()| async { Ok(()) })
             .await
     }
 
-    /// Lists partitions, drops those that are gone, reads the others.
-    async fn partitions(self: &Arc<Self>, table: TableName, keys: Vec<String>) -> Result<(), Fault> {
+    /// A table whose columns or location moved, perhaps with those of its partitions, of which no
+    /// event tells. The table follows its partitions: whoever finds it mirrored as it now is, after
+    /// a crash too, may rely on them. It is read again, because what was read before them may be
+    /// older than an event by now.
+    async fn moved_table(self: &Arc<Self>, table: TableName, mut value: Table) -> Result<(), Fault> {
+        for _ in 0..MOVED_READS_MAX {
+            let keys = value.partition_keys.iter().map(|key| key.name.clone()).collect();
+            self.partitions(table.clone(), keys, i64::MAX).await?;
+            let names = [table.table.clone()];
+            let (result, ticket) = self.ask(self.session.source.tables(&table.database, &names)).await?;
+            let mut batch = result.unwrap_or_else(|fault| all_failed(&names, fault));
+            if let Some((_, fault)) = batch.failed.pop() {
+                self.unsound.lock().insert(table.database.clone());
+                self.fail(&format!("table {table}"), &fault);
+                let itself = Read::Only(&|part| *part == Part::Itself);
+                let changes = self.settle(of_table(&table), itself, vec![(Part::Itself, fault)]);
+                return self.send(ticket, changes).await;
+            }
+            // Dropped in the meantime: the next listing says so.
+            let Some((_, item)) = batch.items.pop() else { return Ok(()) };
+            if !moves_partitions(&digest::table(&value), &item.value) {
+                return self.send(ticket, vec![Change::PutTable(table, item)]).await;
+            }
+            value = item.value;
+        }
+        // It keeps moving, and stays as it was mirrored: the next event or pass finds it so.
+        self.unsound.lock().insert(table.database.clone());
+        Ok(())
+    }
+
+    /// Lists partitions, drops those that are gone, reads the others but those mirrored as read
+    /// at `known_since` or later.
+    async fn partitions(
+        self: &Arc<Self>,
+        table: TableName,
+        keys: Vec<String>,
+        known_since: i64,
+    ) -> Result<(), Fault> {
         let _listing = self.listings.acquire().await.map_err(|_| writer_ended())?;
         let (result, ticket) = self.ask(self.session.source.partition_names(&table)).await?;
         let mut names = match result {
@@ -472,7 +525,7 @@ impl Pass {
         self.send(ticket, drop.into_iter().collect()).await?;
         self.session.progress.partitions.0.fetch_add(names.len() as u64, Relaxed);
         let listed = names.len();
-        let names = not_read_since(&self.session, &table, names, self.known_since.load(Relaxed)).await?;
+        let names = not_read_since(&self.session, &table, names, known_since).await?;
         self.session.progress.partitions.1.fetch_add((listed - names.len()) as u64, Relaxed);
 
         let keys: Arc<[String]> = keys.into();
@@ -673,6 +726,13 @@ fn writer_ended() -> Fault {
 pub(super) fn all_failed<T>(names: &[String], fault: Fault) -> Batch<T> {
     let failed = names.iter().map(|name| (name.clone(), fault.clone())).collect();
     Batch { items: Vec::new(), failed }
+}
+
+/// Whether a table's columns or location differ: altering them with CASCADE alters partitions
+/// without events.
+pub(super) fn moves_partitions(old: &Digests, new: &Table) -> bool {
+    let new = digest::table(new);
+    old.schema != new.schema || old.location != new.location
 }
 
 /// Names that a bulk call neither brought nor failed on: objects that no longer exist.

@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use futures::stream::TryStreamExt;
 
-use super::digest;
 use super::failures::{Failed, Part, Read, of_database, of_table};
-use super::pass::{all_failed, not_found};
+use super::pass::{all_failed, moves_partitions, not_found};
 use super::plan::{Partitions, Plan, Step};
 use super::session::{Session, View, blocking, each, ends_the_run};
 use super::writer;
@@ -42,6 +41,9 @@ struct Work {
     read_at: i64,
     changes: Vec<Change>,
     bytes: usize,
+    /// Tables whose partitions moved with them: applied after those, so that a table mirrored as
+    /// it now is can be relied on even when a crash comes in between.
+    moved: Vec<Change>,
     /// What failed, per table, and what of the table was read.
     tables: BTreeMap<TableName, TableRead>,
     not_found: BTreeSet<TableName>,
@@ -85,6 +87,7 @@ pub(super) async fn reread(session: &Arc<Session>, plan: Plan, read_at: i64) -> 
         read_at,
         changes: Vec::new(),
         bytes: 0,
+        moved: Vec::new(),
         tables: BTreeMap::new(),
         not_found: BTreeSet::new(),
         calls_ok: 0,
@@ -95,6 +98,7 @@ pub(super) async fn reread(session: &Arc<Session>, plan: Plan, read_at: i64) -> 
     work.steps().await?;
     let tables = work.tables().await?;
     work.partitions(&tables).await?;
+    work.changes.append(&mut work.moved);
     work.functions().await?;
     work.details(&tables).await?;
     work.settle();
@@ -286,31 +290,22 @@ impl Work {
             for (name, item) in batch.items {
                 let table = database.table(name);
                 self.tables.entry(table.clone()).or_default().is_itself = true;
-                self.changes.push(Change::PutTable(table.clone(), item.clone()));
+                let known = self.known(&table);
+                let is_moved =
+                    known.as_ref().is_some_and(|known| moves_partitions(&known.digests, &item.value));
+                if let Some(work) = self.plan.tables.get_mut(&table) {
+                    // Whether events named by partition do not tell everything of its partitions:
+                    // those of a table created by these events do, unless another had its name.
+                    if is_moved || known.is_some() == work.is_created {
+                        work.partitions = Partitions::All;
+                    }
+                }
+                let changes = if is_moved { &mut self.moved } else { &mut self.changes };
+                changes.push(Change::PutTable(table.clone(), item.clone()));
                 found.insert(table, item.value);
             }
         }
-        for (table, value) in &found {
-            if self.needs_all_partitions(table, value)
-                && let Some(work) = self.plan.tables.get_mut(table)
-            {
-                work.partitions = Partitions::All;
-            }
-        }
         Ok(found)
-    }
-
-    /// Whether events named by partition do not tell everything of the table's partitions.
-    fn needs_all_partitions(&self, table: &TableName, value: &Table) -> bool {
-        let is_created = self.plan.tables.get(table).is_some_and(|work| work.is_created);
-        match self.known(table) {
-            Some(known) => {
-                // Altering columns or location with CASCADE alters partitions without events.
-                let new = digest::table(value);
-                is_created || new.schema != known.digests.schema || new.location != known.digests.location
-            }
-            None => !is_created,
-        }
     }
 
     async fn partitions(&mut self, found: &BTreeMap<TableName, Table>) -> Result<(), Fault> {

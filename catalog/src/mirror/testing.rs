@@ -99,6 +99,8 @@ pub(super) struct State {
     pub faults: BTreeMap<String, Fault>,
     /// Calls that wait as long as they are in here, by name.
     pub stalls: BTreeSet<String>,
+    /// Whether all calls do.
+    pub are_all_stalled: bool,
     /// Calls so far, by name.
     pub calls: BTreeMap<&'static str, u64>,
     /// Run before the call of this number.
@@ -347,6 +349,7 @@ impl World {
             stalls: BTreeSet::new(),
             calls: BTreeMap::new(),
             hooks: BTreeMap::new(),
+            are_all_stalled: false,
             calls_sum: 0,
             mark: 0,
         };
@@ -386,7 +389,8 @@ impl World {
             }
         }
         tokio::task::yield_now().await;
-        while self.state.lock().stalls.contains(name) {
+        let is_stalled = |state: &State| state.are_all_stalled || state.stalls.contains(name);
+        while is_stalled(&self.state.lock()) {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
         let result = {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use proptest::prelude::*;
 
 use super::events::{Follower, Look};
@@ -366,6 +367,50 @@ async fn a_first_pass_dropped_anywhere_resumes_and_ends_equal() {
         scene.sync().await;
         scene.assert_mirrored();
     }
+}
+
+/// Runs the mirror and drops it at a call, if it comes so far, with all before applied.
+async fn dropped_at(world: &Arc<World>, folder: &std::path::Path, call: u64) {
+    let home = Home::open(folder, world);
+    let (reached, wait) = tokio::sync::oneshot::channel();
+    world.change(|state| {
+        let number = state.calls.values().sum::<u64>() + call;
+        let stall = |state: &mut State| {
+            state.are_all_stalled = true;
+            reached.send(()).unwrap_or_default();
+        };
+        state.hooks.insert(number, Box::new(stall));
+    });
+    let mirror = home.mirror(world);
+    let applied = async {
+        wait.await.unwrap_or_default();
+        tokio::time::sleep(2 * super::writer::LIST_AGE_MAX).await;
+    };
+    tokio::select! {
+        () = applied => {}
+        report = mirror.sync_once() => drop(report.unwrap()),
+    }
+    world.change(|state| {
+        state.hooks.clear();
+        state.are_all_stalled = false;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_that_moved_with_their_table_are_read_wherever_the_mirror_was_dropped() {
+    // By a first pass that went on, and by events.
+    let calls = (4..16).flat_map(|first| (1..20).step_by(2).map(move |second| (first, second)));
+    let scenes = calls.map(|(first, second)| async move {
+        let world = World::filled(true, 1, 2, 10);
+        let folder = tempfile::tempdir().unwrap();
+        dropped_at(&world, folder.path(), first).await;
+        world.change(|state| state.alter_columns(&db("d0").table("t0")));
+        dropped_at(&world, folder.path(), second).await;
+        let scene = Scene { home: Home::open(folder.path(), &world), world, folder };
+        scene.sync().await;
+        scene.assert_mirrored();
+    });
+    futures::stream::iter(scenes).buffer_unordered(10).collect::<()>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,7 +18,7 @@ const LIST_OBJECTS_MAX: usize = 2_000;
 /// Raw bytes in one list.
 const LIST_BYTES_MAX: usize = 4 << 20;
 /// How long the first change of a list waits for others.
-const LIST_AGE_MAX: Duration = Duration::from_millis(200);
+pub(super) const LIST_AGE_MAX: Duration = Duration::from_millis(200);
 
 /// Changes on their way to the store.
 pub(super) struct Parcel {
