@@ -171,6 +171,13 @@ fn demo_prints_results_only_and_leaves_nothing_behind() {
     let demo = |arguments: &[&str]| {
         skep().arg("demo").args(arguments).env("TMPDIR", folder.path()).output().unwrap()
     };
+    // Of a process that is gone, and of one that runs.
+    let mut gone = Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    let [left, held] =
+        [gone.id(), std::process::id()].map(|id| folder.path().join(format!("skep-demo-{id}-x")));
+    std::fs::create_dir_all(left.join("skep-data")).unwrap();
+    std::fs::create_dir(&held).unwrap();
     let sql = "SELECT metastore_name, hive_version, state FROM federation.metastores ORDER BY metastore_name";
     let output = demo(&["--output", "csv", "-c", sql]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -178,6 +185,9 @@ fn demo_prints_results_only_and_leaves_nothing_behind() {
         text(&output.stdout),
         "metastore_name,hive_version,state\ndc1,2.3,following\ndc2,3.1,following\nlake,4.2.0,following\n"
     );
+
+    assert!(!left.exists() && held.exists(), "what a killed demo left is removed, and nothing else");
+    std::fs::remove_dir(held).unwrap();
 
     let file = folder.path().join("ask.sql");
     std::fs::write(&file, "SELECT 1 AS one; -- the first\nSELECT * FROM nowhere;\nSELECT 2 AS two;").unwrap();

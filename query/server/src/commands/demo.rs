@@ -29,6 +29,8 @@ const CHANGE_INTERVAL: Duration = Duration::from_secs(3);
 const CHANGED_TABLES: usize = 40;
 /// The store may be writing new files while its folder is removed.
 const REMOVALS_MAX: usize = 100;
+/// Of the temporary folder; the number of the process follows.
+const FOLDER_PREFIX: &str = "skep-demo-";
 /// Examples that the banner shows.
 const SUGGESTIONS: usize = 5;
 
@@ -40,8 +42,9 @@ pub fn run(ask: &Ask) -> Result<Exit, Fault> {
     let script = ask.script()?;
     // Before there is anything to remove, so that no signal comes too early.
     let signals = runtime.block_on(async { Signals::listen() })?;
+    remove_leftovers(&std::env::temp_dir());
     let folder = tempfile::Builder::new()
-        .prefix("skep-demo-")
+        .prefix(&format!("{FOLDER_PREFIX}{}-", std::process::id()))
         .tempdir()
         .map_err(|error| Fault::new(Code::STORE_IO, "temporary folder", error.to_string()))?;
     runtime.spawn(remove_at(signals.ends, folder.path().to_owned()));
@@ -78,6 +81,22 @@ pub fn run(ask: &Ask) -> Result<Exit, Fault> {
     runtime.block_on(followers.stop());
     runtime.shutdown_background();
     Ok(exit)
+}
+
+/// Removes what demos that were killed have left. Best effort: another user's stay.
+fn remove_leftovers(temporary: &Path) {
+    for entry in std::fs::read_dir(temporary).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process =
+            name.to_str().and_then(|name| name.strip_prefix(FOLDER_PREFIX)?.split_once('-')?.0.parse().ok());
+        let process: Option<rustix::process::Pid> = process.and_then(rustix::process::Pid::from_raw);
+        // Not permitted is alive too.
+        if process.is_some_and(|process| {
+            rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH)
+        }) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// A config as a user would write it, with shorter pauses.

@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::runtime;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::follow::Followers;
+use crate::follow::{Followers, Reloaded};
 use crate::logging::LevelHandle;
 use crate::{logging, wire};
 
@@ -101,6 +101,9 @@ async fn reload(config: &mut Config, followers: &mut Followers, level: &LevelHan
         tracing::warn!(option = %key, "changed in the config, needs a restart");
     }
     match followers.set(&new.metastores).await {
+        Ok(reloaded) if reloaded == Reloaded::default() => {
+            tracing::info!("config read again, the same metastores are followed");
+        }
         Ok(reloaded) => tracing::info!(
             added = %reloaded.added.join(" "),
             changed = %reloaded.changed.join(" "),

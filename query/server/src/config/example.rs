@@ -4,8 +4,8 @@ use super::options::{LogOptions, MetastoreOptions, RootOptions, SqlSection, Stor
 use super::section::{OptionSpec, Section};
 use super::value::Rule;
 
-/// The documented file: every option with its default, options without one commented out. Reading
-/// it gives exactly the defaults.
+/// The documented file: every option with its default, those without one and those that the
+/// machine decides commented out. Reading it gives exactly the defaults.
 pub fn example() -> String {
     let mut text = String::from(
         "# Config of skep, with every option and its default.\n\
@@ -38,6 +38,7 @@ fn section<S: Section>(text: &mut String, heading: &str) {
         match (&rule, default) {
             (Rule::Required(shown), _) => text.push_str(&format!("{key} = {shown}\n")),
             (Rule::Optional(shown), _) => text.push_str(&format!("# {key} = {shown}\n")),
+            (Rule::OfMachine(_), Some(default)) => text.push_str(&format!("# {key} = {default}\n")),
             (_, Some(default)) => text.push_str(&format!("{key} = {default}\n")),
             (_, None) => {}
         }

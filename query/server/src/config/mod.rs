@@ -95,7 +95,8 @@ impl Config {
         let source = Source { file, text };
         let document = DeTable::parse(text).map_err(|error| {
             let offset = error.span().map_or(text.len(), |span| span.start);
-            source.invalid(offset, "", format!("not valid TOML: {}", error.message()))
+            let why = format!("not valid TOML: {}", error.message());
+            source.invalid(offset, "", why).with_fix("Correct this line, or one just above it.")
         })?;
         let folder = file.parent().unwrap_or(Path::new(""));
         let top = document.get_ref();

@@ -9,7 +9,7 @@ use skep_hms::ClientOptions;
 use skep_query::EngineOptions;
 
 use super::section::{OptionSpec, Section, section};
-use super::value::Rule::{Any, OneOf, Optional, Required, Within};
+use super::value::Rule::{Any, OfMachine, OneOf, Optional, Required, Within};
 
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -52,7 +52,7 @@ section! {
         /// Memory for rows that are kept ready between statements, in bytes; taken as it is needed.
         /// Unless set, an eighth of the memory of the machine or container, at least 256 MiB, at most 8 GiB.
         /// Statements that read more partitions than fit, some 30 million per GiB, decode them every time.
-        cache_bytes: u64 = EngineOptions::default().cache_bytes as u64, Within(0..=1 << 44);
+        cache_bytes: u64 = EngineOptions::default().cache_bytes as u64, OfMachine(0..=1 << 44);
         /// Time after which a statement ends with SQL_TIMEOUT, in ms.
         statement_timeout_ms: u64 = EngineOptions::default().statement_timeout_ms, Within(1..=DAY_MS);
         /// Time that planning a statement may take of it, in ms.

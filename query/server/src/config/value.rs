@@ -13,6 +13,8 @@ pub enum Rule {
     Any,
     /// A number within these bounds.
     Within(RangeInclusive<u64>),
+    /// A number within these bounds, whose default is made from the machine.
+    OfMachine(RangeInclusive<u64>),
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// No default: must be given. With the value that the example shows.
@@ -50,7 +52,7 @@ impl Value for u64 {
     }
     fn check(&self, rule: &Rule) -> Option<String> {
         match rule {
-            Rule::Within(range) if !range.contains(self) => Some(format!(
+            Rule::Within(range) | Rule::OfMachine(range) if !range.contains(self) => Some(format!(
                 "the value must be between {} and {}",
                 grouped(*range.start()),
                 grouped(*range.end())
@@ -141,7 +143,9 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any | Self::Optional(_) => Ok(()),
-            Self::Within(range) => write!(f, "{} to {}", grouped(*range.start()), grouped(*range.end())),
+            Self::Within(range) | Self::OfMachine(range) => {
+                write!(f, "{} to {}", grouped(*range.start()), grouped(*range.end()))
+            }
             Self::OneOf(words) => f.write_str(&words.join(", ")),
             Self::Required(_) => f.write_str("must be given"),
         }

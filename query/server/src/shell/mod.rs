@@ -225,6 +225,12 @@ impl Shell {
                 ]);
             }
             Meta::Tables(schema) => {
+                let names: Vec<&str> = SCHEMAS.iter().map(|schema| schema.name).collect();
+                if let Some(unknown) = schema.as_deref().filter(|schema| !names.contains(schema)) {
+                    let why = format!("there is no schema {unknown}, only {}", names.join(", "));
+                    return Err(Fault::new(Code::SQL_INVALID, "shell command", why)
+                        .with_fix("\\dn lists them; \\d TABLE shows a table."));
+                }
                 let tables =
                     || TABLES.iter().filter(|table| schema.as_deref().is_none_or(|s| s == table.schema));
                 return self.show(&[
