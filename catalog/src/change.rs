@@ -117,7 +117,8 @@ pub struct EndpointStatus {
 pub struct Run {
     /// Number, rising per catalog; a run that goes on after a restart keeps it.
     pub run_id: u64,
-    /// `first`, `repair`, `poll`, `refresh`.
+    /// `first`, `repair`, `poll`, `refresh`: everything is read; `events`: those that waited are
+    /// applied.
     pub kind: String,
     /// `running`, `done`, `partial` (objects failed, see `sync.errors`), `failed`, `interrupted`.
     pub state: String,
@@ -225,8 +226,9 @@ pub enum Change {
     PutPartitions(TableName, Vec<(String, Item<Partition>)>),
     /// Partitions are gone, by name. Unknown names are ignored.
     DropPartitions(TableName, Vec<String>),
-    /// These are all functions of the database.
-    SetFunctions(DatabaseName, Vec<Item<Function>>),
+    /// These are all functions of the database, with those of these names, which could not be
+    /// read: they stay as they are, with the time at which they were read.
+    SetFunctions(DatabaseName, Vec<Item<Function>>, Vec<String>),
     /// These are all constraints and column statistics of the table.
     SetTableDetails(TableName, TableDetails),
     /// These are all grants of the metastore.
@@ -271,6 +273,26 @@ pub struct Applied {
     /// Databases and tables among those that were new, differed or went, in order, for
     /// `sync.events` when a comparison found them.
     pub found: Vec<Found>,
+}
+
+impl Applied {
+    /// Objects that were new, differed or went.
+    pub fn changed_count(&self) -> u64 {
+        self.created_count + self.altered_count + self.dropped_count
+    }
+
+    /// Objects that were read: all but those that went.
+    pub fn read_count(&self) -> u64 {
+        self.created_count + self.altered_count + self.unchanged_count
+    }
+
+    /// Adds the counts of another list.
+    pub fn add_counts(&mut self, other: &Self) {
+        self.created_count += other.created_count;
+        self.altered_count += other.altered_count;
+        self.dropped_count += other.dropped_count;
+        self.unchanged_count += other.unchanged_count;
+    }
 }
 
 /// One object that a comparison found new, changed or gone.

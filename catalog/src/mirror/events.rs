@@ -6,12 +6,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
+use super::PassReport;
 use super::plan::{Plan, partition_count, plan, taken_at_once};
 use super::reread::reread;
 use super::session::{Session, Task, spawn};
 use super::writer::found_rows;
-use crate::change::{Change, EventRow};
+use crate::change::{Applied, Change, EventRow};
 use crate::fault::{Code, Fault};
 use crate::model::{DEFAULT_CATALOG, TableName};
 use crate::ports::{EventSubject, SourceEvent};
@@ -47,6 +49,8 @@ pub(super) enum Look {
 
 pub(super) struct Follower {
     session: Arc<Session>,
+    /// All events up to this one were applied when it began.
+    begin: i64,
     /// All events up to this one are applied.
     cursor: i64,
     /// Events after the cursor, in order, read and not applied yet.
@@ -62,6 +66,9 @@ pub(super) struct Follower {
     /// Objects came or went since the grants were last read.
     are_privileges_due: bool,
     privileges_at: i64,
+    /// What applying events came to since it was last asked for.
+    came_to: PassReport,
+    has_caught_up: bool,
 }
 
 impl Follower {
@@ -71,6 +78,7 @@ impl Follower {
         session.follows(true);
         Self {
             session,
+            begin: cursor,
             cursor,
             waiting: Vec::new(),
             ahead: None,
@@ -79,7 +87,14 @@ impl Follower {
             empty_looks: 0,
             are_privileges_due: false,
             privileges_at: 0,
+            came_to: PassReport::default(),
+            has_caught_up: false,
         }
+    }
+
+    /// What applying events came to since this was last asked for.
+    pub fn take_came_to(&mut self) -> PassReport {
+        std::mem::take(&mut self.came_to)
     }
 
     pub fn cursor(&self) -> i64 {
@@ -120,6 +135,7 @@ impl Follower {
         let asked_at = self.session.now();
         let head = self.session.source.head_event_id().await?;
         self.session.status(|status| status.head_event_id = Some(head));
+        self.show_progress(head);
         if head < self.cursor {
             // The log began anew: another database, or a restored one.
             return Ok(Look::Gap);
@@ -141,6 +157,7 @@ impl Follower {
         self.show_lag(events.first());
         self.read_ahead(last, head);
         self.apply(&events, last).await?;
+        self.show_progress(head);
         if last < head {
             return Ok(Look::More);
         }
@@ -153,6 +170,14 @@ impl Follower {
         if self.is_held && self.is_read_again && self.session.suspects.lock().is_empty() {
             self.session.apply(self.session.now(), vec![Change::SetPosition(self.cursor)]).await?;
             self.is_held = false;
+        }
+        if !std::mem::replace(&mut self.has_caught_up, true) && self.came_to.events_applied != 0 {
+            let PassReport { events_applied, objects_changed, .. } = self.came_to;
+            tracing::info!(
+                events = events_applied,
+                changed = objects_changed,
+                "events that waited are applied"
+            );
         }
         // Not while what lost events changed is still being read.
         if !self.is_held {
@@ -193,8 +218,10 @@ impl Follower {
         let read_at = self.session.now();
         let plan = plan(events);
         let mut changes = Vec::new();
+        let mut applied = Applied::default();
         if !plan.is_empty() {
             let read = reread(&self.session, plan, read_at).await?;
+            applied = read.applied;
             if let Some(fault) = read.fault
                 && self.session.tries_again(TRIES_MAX)
             {
@@ -210,7 +237,10 @@ impl Follower {
         if !self.is_held {
             changes.push(Change::SetPosition(last));
         }
-        self.session.apply(read_at, changes).await?;
+        applied.add_counts(&self.session.apply(read_at, changes).await?);
+        self.came_to.events_applied += events.len() as u64;
+        self.came_to.objects_read += applied.read_count();
+        self.came_to.objects_changed += applied.changed_count();
         self.cursor = last;
         self.are_privileges_due |= events.iter().any(|event| changes_privileges(&event.subject));
         self.session.worked();
@@ -265,6 +295,13 @@ impl Follower {
                 Ok(())
             }
         }
+    }
+
+    fn show_progress(&self, head: i64) {
+        let since_begin = |event_id: i64| u64::try_from(event_id.saturating_sub(self.begin)).unwrap_or(0);
+        let (waiting, applied) = &self.session.progress.events;
+        waiting.store(since_begin(head.max(self.cursor)), Relaxed);
+        applied.store(since_begin(self.cursor), Relaxed);
     }
 
     fn show_lag(&self, oldest: Option<&SourceEvent>) {

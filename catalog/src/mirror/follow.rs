@@ -4,12 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::PassReport;
 use super::events::{Follower, Look};
 use super::poll;
-use super::runs::{self, FIRST, POLL, REFRESH, REPAIR};
+use super::runs::{self, EVENTS, FIRST, POLL, REFRESH, REPAIR};
 use super::session::{Session, Task, ends_the_run, spawn};
-use crate::change::{Change, FollowMode, FollowState};
+use crate::change::{Change, FollowMode, FollowState, Run};
 use crate::fault::{Code, Fault};
 
 /// Pauses between tries.
@@ -17,6 +19,8 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Tries to catch up of a mirror that is read once.
 const CATCH_UP_TRIES_MAX: u32 = 5;
+/// Looks at the log that begin within the configured pause while events come.
+const BUSY_LOOKS_PER_INTERVAL: u32 = 10;
 /// Pauses between tries of complete passes: each asks for everything again.
 const PASS_PAUSE_MIN: Duration = Duration::from_secs(60);
 const PASS_PAUSE_MAX: Duration = Duration::from_secs(3_600);
@@ -58,6 +62,31 @@ impl Pauses {
     }
 }
 
+/// Pauses between looks at the log. While events come, looks begin a short time after each other,
+/// so that what has happened is soon seen; a look that took longer than that is followed by the
+/// next one at once. When nothing comes, the pause grows back to the configured one.
+struct Pace {
+    pauses: Pauses,
+    busy: Duration,
+}
+
+impl Pace {
+    fn new(interval: Duration) -> Self {
+        let busy = interval / BUSY_LOOKS_PER_INTERVAL;
+        Self { pauses: Pauses::new(busy, interval), busy }
+    }
+
+    /// After a look that took so long.
+    fn next(&mut self, has_brought: bool, took: Duration) -> Duration {
+        if has_brought {
+            self.pauses.reset();
+            self.busy.saturating_sub(took)
+        } else {
+            self.pauses.next()
+        }
+    }
+}
+
 /// Reads everything once, and the events that came in meanwhile.
 pub(super) async fn once(session: &Arc<Session>) -> Result<PassReport, Fault> {
     let report = once_or_error(session).await;
@@ -72,13 +101,15 @@ async fn once_or_error(session: &Arc<Session>) -> Result<PassReport, Fault> {
     if head.is_none() {
         begin_polling(session).await?;
     }
+    end_open_runs(session).await?;
     let view = session.current()?;
+    let mut replayed = PassReport::default();
     // Events first: a rename that they tell of keeps the table's number, one that a pass finds
     // is a drop and a new table.
     let mut follower = match (view.metastore.mirrored_at, head, view.metastore.position) {
         (Some(_), Some(head), Some(position)) => {
             let mut follower = Follower::new(session.clone(), position, false);
-            if catch_up(&mut follower).await? == Look::Gap {
+            if replay(session, &mut follower, &mut replayed).await? == Look::Gap {
                 follower = Follower::new(session.clone(), head, true);
             }
             Some(follower)
@@ -95,6 +126,7 @@ async fn once_or_error(session: &Arc<Session>) -> Result<PassReport, Fault> {
     show_state(session, if kind == FIRST { FollowState::Mirroring } else { FollowState::Repairing });
     let outcome = runs::run(session, kind, head).await;
     let mut report = outcome.report;
+    report.add_events(&replayed);
     if let Some(fault) = outcome.fault {
         // What the metastore answered before it failed is kept and worth a report.
         let is_metastore = fault.code.as_str().starts_with("METASTORE_");
@@ -113,11 +145,13 @@ async fn once_or_error(session: &Arc<Session>) -> Result<PassReport, Fault> {
     }
     if let Some(mut follower) = follower {
         follower.release();
-        let lost = match catch_up(&mut follower).await {
+        let mut replayed = PassReport::default();
+        let lost = match replay(session, &mut follower, &mut replayed).await {
             Ok(Look::Gap) => Some("the metastore trimmed its log meanwhile".to_string()),
             Ok(_) => None,
             Err(fault) => Some(fault.message()),
         };
+        report.add_events(&replayed);
         report.missing.extend(lost.map(|why| format!("events since the beginning of the pass: {why}")));
     }
     session.status(|status| {
@@ -125,6 +159,28 @@ async fn once_or_error(session: &Arc<Session>) -> Result<PassReport, Fault> {
         status.error = None;
     });
     Ok(report)
+}
+
+/// Applies what waits in the log, as a run of its own, and says what it came to.
+async fn replay(
+    session: &Arc<Session>,
+    follower: &mut Follower,
+    came_to: &mut PassReport,
+) -> Result<Look, Fault> {
+    let head = session.source.head_event_id().await;
+    if head.is_ok_and(|head| head == follower.cursor()) {
+        return catch_up(follower).await;
+    }
+    let run = runs::begin_replay(session, follower).await?;
+    let caught_up = catch_up(follower).await;
+    *came_to = follower.take_came_to();
+    let fault = match &caught_up {
+        Ok(Look::Gap) => Some(events_lost(session, follower.cursor(), None)?),
+        Ok(_) => None,
+        Err(fault) => Some(fault.clone()),
+    };
+    runs::end_replay(session, run, came_to, fault.as_ref()).await?;
+    caught_up
 }
 
 async fn catch_up(follower: &mut Follower) -> Result<Look, Fault> {
@@ -173,10 +229,21 @@ enum How {
     Polling,
 }
 
+impl How {
+    /// Up to which event all are applied.
+    fn cursor(&self) -> Option<i64> {
+        match self {
+            How::Events(follower) => Some(follower.cursor()),
+            How::Polling => None,
+        }
+    }
+}
+
 /// From the probe on; `Ok` asks to begin with the probe again.
 async fn live(session: &Arc<Session>) -> Result<(), Fault> {
     let head = probe(session).await?;
     remember_last_pass(session);
+    end_open_runs(session).await?;
     let mirrored_at = session.current()?.metastore.mirrored_at;
     if mirrored_at.is_none() {
         show_state(session, FollowState::Mirroring);
@@ -198,6 +265,14 @@ async fn live(session: &Arc<Session>) -> Result<(), Fault> {
         }
     };
     follow(session, how, pass).await
+}
+
+/// Marks runs that a former process left open. A first mirror is another matter: it goes on.
+async fn end_open_runs(session: &Session) -> Result<(), Fault> {
+    match session.current()?.metastore.mirrored_at {
+        Some(_) => runs::interrupt(session).await,
+        None => Ok(()),
+    }
 }
 
 /// Forgets the position: what changes while there is no log is in none of its later events, so
@@ -285,9 +360,11 @@ fn start_pass(session: &Arc<Session>, kind: &'static str, head: Option<i64>) -> 
 async fn follow(session: &Arc<Session>, mut how: How, pass: Option<Pass>) -> Result<(), Fault> {
     let mut passes = Passes::new(session, pass);
     let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
+    let mut pace = Pace::new(Duration::from_millis(session.options.events_interval_ms));
     let mut has_failed = false;
     let mut probe_at = after(session, poll_interval(session));
     loop {
+        let begun = Instant::now();
         let step = step(session, &mut how, &mut passes, &mut probe_at, has_failed).await;
         has_failed = step.is_err();
         let pause = match step {
@@ -299,7 +376,7 @@ async fn follow(session: &Arc<Session>, mut how: How, pass: Option<Pass>) -> Res
                 show_following(session, &passes, is_repairing);
                 let pause = match &how {
                     _ if step == Step::More => Duration::ZERO,
-                    How::Events(_) => Duration::from_millis(session.options.events_interval_ms),
+                    How::Events(_) => pace.next(step == Step::Brought, begun.elapsed()),
                     How::Polling => poll_interval(session),
                 };
                 let next_run_at = after(session, pause);
@@ -336,7 +413,11 @@ async fn follow(session: &Arc<Session>, mut how: How, pass: Option<Pass>) -> Res
 
 #[derive(PartialEq)]
 enum Step {
+    /// Nothing was there.
     Idle,
+    /// Events came, and all that were there are applied.
+    Brought,
+    /// More is waiting.
     More,
     /// Begin with the probe again.
     Again,
@@ -354,6 +435,7 @@ async fn step(
     if has_failed && probe(session).await?.is_some() != matches!(how, How::Events(_)) {
         return Ok(Step::Again);
     }
+    let cursor = how.cursor();
     let is_more = match how {
         How::Polling => {
             poll::look(session).await?;
@@ -382,11 +464,7 @@ async fn step(
             Ok(Look::More) => true,
             Ok(Look::Gap) => {
                 let head = session.source.head_event_id().await?;
-                let lost = Fault::new(
-                    Code::METASTORE_EVENTS_LOST,
-                    format!("metastore {}: get_next_notification", session.current()?.metastore.name),
-                    format!("the events after {} are not there, the newest is {head}", follower.cursor()),
-                );
+                let lost = events_lost(session, follower.cursor(), Some(head))?;
                 tracing::warn!(fault = %lost, "reading everything again");
                 **follower = Follower::new(session.clone(), head, true);
                 passes.repair(lost, head);
@@ -417,7 +495,20 @@ async fn step(
             }
         }
     }
-    Ok(if is_more { Step::More } else { Step::Idle })
+    Ok(match is_more {
+        true => Step::More,
+        false if how.cursor() != cursor => Step::Brought,
+        false => Step::Idle,
+    })
+}
+
+fn events_lost(session: &Session, after: i64, head: Option<i64>) -> Result<Fault, Fault> {
+    let newest = head.map(|head| format!(", the newest is {head}")).unwrap_or_default();
+    Ok(Fault::new(
+        Code::METASTORE_EVENTS_LOST,
+        format!("metastore {}: get_next_notification", session.current()?.metastore.name),
+        format!("the events after {after} are not there{newest}"),
+    ))
 }
 
 /// Whether the metastore keeps its log from us. Hive 3.0 and later show it to privileged users
@@ -448,8 +539,8 @@ fn poll_interval(session: &Session) -> Duration {
 /// When the last complete pass was, from the runs of former processes.
 fn remember_last_pass(session: &Session) {
     let ledger = session.catalog.ledger(session.metastore);
-    let is_complete = |state: &str| state == "done" || state == "partial";
-    let last = ledger.runs().filter(|run| is_complete(&run.state)).map(|run| run.started_at).max();
+    let is_complete = |run: &&Run| run.kind != EVENTS && (run.state == "done" || run.state == "partial");
+    let last = ledger.runs().filter(is_complete).map(|run| run.started_at).max();
     session.status(|status| status.last_pass_at = status.last_pass_at.max(last));
 }
 
@@ -499,5 +590,17 @@ mod tests {
         pauses.reset();
         assert_eq!(pauses.next(), seconds(60));
         assert_eq!(Pauses::new(seconds(60), seconds(5)).next(), seconds(5));
+    }
+
+    #[test]
+    fn looks_follow_each_other_while_events_come_and_rest_when_none_do() {
+        let ms = Duration::from_millis;
+        let mut pace = Pace::new(ms(500));
+        assert_eq!(pace.next(true, ms(10)), ms(40));
+        assert_eq!(pace.next(true, ms(800)), ms(0), "it took longer than the pause");
+        let quiet: Vec<Duration> = (0..6).map(|_| pace.next(false, ms(3))).collect();
+        assert_eq!(quiet, [50, 100, 200, 400, 500, 500].map(ms));
+        assert_eq!(pace.next(true, ms(0)), ms(50));
+        assert_eq!(pace.next(false, ms(900)), ms(50), "a slow metastore is not asked all the time");
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, Semaphore, mpsc, o
 use super::PassReport;
 use super::digest;
 use super::failures::{Failed, Part, Read, Subject, of_database, of_table};
-use super::session::{Session, blocking, ends_the_run, spawn};
+use super::session::{Session, blocking, ends_the_run, functions_read, spawn};
 use super::writer::Parcel;
 use crate::change::Change;
 use crate::fault::{Code, Fault};
@@ -206,6 +206,7 @@ impl Pass {
             }
         }
         PassReport {
+            events_applied: 0,
             objects_read: self.read.load(Relaxed),
             objects_changed: 0,
             objects_failed: self.failed.load(Relaxed),
@@ -575,12 +576,12 @@ impl Pass {
         match result {
             Ok(batch) => {
                 self.read_objects(batch.items.len());
-                let (functions, broken) = self.session.functions_to_keep(database, batch).await?;
+                let (change, broken) = functions_read(database, batch);
                 for fault in broken {
                     self.fail(&format!("function of database {database}"), &fault);
                     failed.push((Part::Functions, fault));
                 }
-                self.send(ticket, vec![Change::SetFunctions(database.clone(), functions)]).await
+                self.send(ticket, vec![change]).await
             }
             Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING => {
                 self.send_lacking(ticket, "get_functions").await

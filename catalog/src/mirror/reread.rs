@@ -11,9 +11,9 @@ use futures::stream::TryStreamExt;
 use super::failures::{Failed, Part, Read, of_database, of_table};
 use super::pass::{all_failed, moves_partitions, not_found};
 use super::plan::{Partitions, Plan, Step};
-use super::session::{Session, View, blocking, each, ends_the_run};
+use super::session::{Session, View, blocking, each, ends_the_run, functions_read};
 use super::writer;
-use crate::change::Change;
+use crate::change::{Applied, Change};
 use crate::fault::{Code, Fault};
 use crate::model::{Database, DatabaseName, Function, Item, Partition, Table, TableDetails, TableName};
 use crate::ports::Batch;
@@ -28,6 +28,8 @@ const LIST_BYTES_MAX: usize = 32 << 20;
 pub(super) struct Reread {
     /// To apply, in order.
     pub changes: Vec<Change>,
+    /// What was applied ahead of them came to.
+    pub applied: Applied,
     /// Tables that were not found and not dropped.
     pub not_found: BTreeSet<TableName>,
     /// Set when not one call brought anything but errors, or a database that is new did not.
@@ -40,6 +42,7 @@ struct Work {
     plan: Plan,
     read_at: i64,
     changes: Vec<Change>,
+    applied: Applied,
     bytes: usize,
     /// Tables whose partitions moved with them: applied after those, so that a table mirrored as
     /// it now is can be relied on even when a crash comes in between.
@@ -86,6 +89,7 @@ pub(super) async fn reread(session: &Arc<Session>, plan: Plan, read_at: i64) -> 
         plan,
         read_at,
         changes: Vec::new(),
+        applied: Applied::default(),
         bytes: 0,
         moved: Vec::new(),
         tables: BTreeMap::new(),
@@ -103,7 +107,7 @@ pub(super) async fn reread(session: &Arc<Session>, plan: Plan, read_at: i64) -> 
     work.details(&tables).await?;
     work.settle();
     let fault = work.call_failed.filter(|_| work.calls_ok == 0).or(work.hidden);
-    Ok(Reread { changes: work.changes, not_found: work.not_found, fault })
+    Ok(Reread { changes: work.changes, applied: work.applied, not_found: work.not_found, fault })
 }
 
 impl Work {
@@ -123,7 +127,8 @@ impl Work {
         self.changes.push(change);
         if LIST_BYTES_MAX <= self.bytes {
             self.bytes = 0;
-            self.session.apply(self.read_at, std::mem::take(&mut self.changes)).await?;
+            let applied = self.session.apply(self.read_at, std::mem::take(&mut self.changes)).await?;
+            self.applied.add_counts(&applied);
         }
         Ok(())
     }
@@ -414,10 +419,10 @@ impl Work {
             let result: Result<Batch<Function>, Fault> = self.check(result)?;
             match result {
                 Ok(batch) => {
-                    let (functions, failed) = self.session.functions_to_keep(&name, batch).await?;
+                    let (change, failed) = functions_read(&name, batch);
                     let changes = self.settle_database(&name, Part::Functions, failed);
                     self.changes.extend(changes);
-                    self.push(Change::SetFunctions(name, functions)).await?;
+                    self.push(change).await?;
                 }
                 Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING => {
                     self.changes.extend(self.session.lacks(&["get_functions".to_string()]));

@@ -1,13 +1,14 @@
-//! One complete pass as a run: its record, its writer, its report.
+//! One complete pass as a run: its record, its writer, its report; and the record of a replay.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::PassReport;
+use super::events::Follower;
 use super::pass::{Pass, Scope};
 use super::session::Session;
 use super::writer;
-use crate::change::{Applied, Change, Run};
+use crate::change::{Change, Run};
 use crate::fault::Fault;
 
 /// The first mirror.
@@ -18,6 +19,8 @@ pub(super) const REPAIR: &str = "repair";
 pub(super) const POLL: &str = "poll";
 /// Everything again to be sure, or because somebody asked.
 pub(super) const REFRESH: &str = "refresh";
+/// Events that waited: no complete pass.
+pub(super) const EVENTS: &str = "events";
 
 /// What a run came to: with a fault, it ended early, and what it read is kept.
 pub(super) struct Outcome {
@@ -53,7 +56,7 @@ pub(super) async fn run(session: &Arc<Session>, kind: &'static str, head: Option
     // What the store says explains why the pass could not go on, not the other way round.
     let fault = written.as_ref().err().cloned().or(read.err()).or(unlisted);
     let applied = written.unwrap_or_default();
-    report.objects_changed = changed(&applied);
+    report.objects_changed = applied.changed_count();
 
     record.finished_at = Some(session.now());
     record.objects_read = report.objects_read;
@@ -134,17 +137,7 @@ async fn begin(session: &Session, kind: &'static str, head: Option<i64>) -> Resu
     let since = resumed.as_ref().map(|run| run.started_at);
     let run = match resumed {
         Some(run) => Run { state: "running".into(), finished_at: None, error_message: None, ..run },
-        None => Run {
-            run_id: session.catalog.next_run_id(),
-            kind: kind.into(),
-            state: "running".into(),
-            started_at: now,
-            finished_at: None,
-            start_event_id: head,
-            objects_read: 0,
-            objects_changed: 0,
-            error_message: None,
-        },
+        None => new_run(session, kind, head),
     };
     changes.push(Change::PutRun(run.clone()));
     session.apply(now, changes).await?;
@@ -171,6 +164,38 @@ fn interrupted(run: Run, now: i64) -> Run {
     Run { state: "interrupted".into(), finished_at: Some(now), ..run }
 }
 
-fn changed(applied: &Applied) -> u64 {
-    applied.created_count + applied.altered_count + applied.dropped_count
+/// Begins the record of a replay of what waits for the follower.
+pub(super) async fn begin_replay(session: &Session, follower: &Follower) -> Result<Run, Fault> {
+    let run = new_run(session, EVENTS, Some(follower.cursor()));
+    session.apply(session.now(), vec![Change::PutRun(run.clone())]).await?;
+    Ok(run)
+}
+
+/// Ends it; `fault` says why not all of them could be applied.
+pub(super) async fn end_replay(
+    session: &Session,
+    mut run: Run,
+    came_to: &PassReport,
+    fault: Option<&Fault>,
+) -> Result<(), Fault> {
+    run.finished_at = Some(session.now());
+    run.objects_read = came_to.objects_read;
+    run.objects_changed = came_to.objects_changed;
+    run.state = if fault.is_none() { "done" } else { "failed" }.to_string();
+    run.error_message = fault.map(Fault::message);
+    session.apply(session.now(), vec![Change::PutRun(run)]).await.map(|_| ())
+}
+
+fn new_run(session: &Session, kind: &str, start_event_id: Option<i64>) -> Run {
+    Run {
+        run_id: session.catalog.next_run_id(),
+        kind: kind.into(),
+        state: "running".into(),
+        started_at: session.now(),
+        finished_at: None,
+        start_event_id,
+        objects_read: 0,
+        objects_changed: 0,
+        error_message: None,
+    }
 }

@@ -17,7 +17,7 @@ use super::failures::Failures;
 use super::{Mirror, MirrorOptions, Progress};
 use crate::change::{Applied, Change, FollowStatus, MissingMethod, Origin, Stamp};
 use crate::fault::{Code, Fault};
-use crate::model::{DatabaseName, Function, Item, MetastoreId, TableName};
+use crate::model::{DatabaseName, Function, MetastoreId, TableName};
 use crate::ports::{Batch, Source};
 use crate::snapshot::{MetastoreView, Snapshot, TableView};
 use crate::store::Catalog;
@@ -187,30 +187,6 @@ impl Session {
         })
     }
 
-    /// What to keep after functions of a database were read: those that failed stay as they are
-    /// mirrored.
-    pub async fn functions_to_keep(
-        &self,
-        name: &DatabaseName,
-        batch: Batch<Function>,
-    ) -> Result<(Vec<Item<Function>>, Vec<Fault>), Fault> {
-        let mut functions: Vec<_> = batch.items.into_iter().map(|(_, item)| item).collect();
-        if !batch.failed.is_empty() {
-            let (view, name) = (self.current()?, name.clone());
-            let mirrored = blocking(move || match view.metastore.database(&name.catalog, &name.database) {
-                Some(database) => view.snapshot.load_functions(database),
-                None => Ok(Vec::new()),
-            })
-            .await??;
-            let has_failed =
-                |item: &Item<Function>| batch.failed.iter().any(|(name, _)| *name == item.value.name);
-            functions.extend(mirrored.into_iter().map(|(item, _)| item).filter(has_failed));
-        }
-        let failed =
-            |(name, fault): (String, Fault)| Fault { what: format!("{} {name}", fault.what), ..fault };
-        Ok((functions, batch.failed.into_iter().map(failed).collect()))
-    }
-
     /// Remembers that the server lacks `method`; the change to apply when that is news.
     pub fn lacks(&self, methods: &[String]) -> Option<Change> {
         let mut missing = self.missing.lock();
@@ -294,6 +270,16 @@ impl View {
         let left = names.iter().zip(is_left).filter(|(_, is_left)| *is_left);
         Ok(left.map(|(name, _)| name.clone()).collect())
     }
+}
+
+/// What follows from having read the functions of a database, and why some failed: those stay as
+/// they are mirrored.
+pub(super) fn functions_read(name: &DatabaseName, batch: Batch<Function>) -> (Change, Vec<Fault>) {
+    let functions = batch.items.into_iter().map(|(_, item)| item).collect();
+    let kept = batch.failed.iter().map(|(name, _)| name.clone()).collect();
+    let failed = |(name, fault): (String, Fault)| Fault { what: format!("{} {name}", fault.what), ..fault };
+    let faults = batch.failed.into_iter().map(failed).collect();
+    (Change::SetFunctions(name.clone(), functions, kept), faults)
 }
 
 /// What is not mirrored when the server lacks a method.

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -184,6 +185,35 @@ async fn a_second_pass_rewrites_nothing_that_is_equal() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_says_what_the_events_that_waited_changed() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    scene.world.change(|state| {
+        state.alter_table(&db("d0").table("t1"));
+        state.alter_table(&db("d0").table("t1"));
+        state.add_partitions(&db("d1").table("t2"), 20..23, true);
+        state.drop_table(&db("d2").table("t3"));
+    });
+    let mirror = scene.home.mirror(&scene.world);
+    let report = mirror.sync_once().await.unwrap();
+    scene.assert_mirrored();
+    assert_eq!((report.events_applied, report.objects_changed), (4, 1 + 3 + 1));
+    let run = |kind: &str| (kind.to_string(), "done".to_string());
+    assert_eq!(scene.runs(), [run("first"), run("events"), run("refresh")]);
+    let ledger = scene.home.catalog.ledger(scene.home.metastore);
+    let runs: Vec<_> = ledger.runs().map(|run| (run.objects_read, run.objects_changed)).collect();
+    assert_eq!(
+        runs[1],
+        (1 + 1 + 3, 5),
+        "a table, its details, partitions; but for the details all of them changed, and one went"
+    );
+    assert_eq!(runs[2].1, 0);
+    assert_eq!(report.objects_read, runs[1].0 + runs[2].0);
+    let (waiting, applied) = &mirror.progress.events;
+    assert_eq!((waiting.load(Relaxed), applied.load(Relaxed)), (4, 4));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_listing_drops_nothing() {
     for call in ["table_names d1", "partition_names d1.t0", "database_names hive", "tables d1"] {
         let scene = Scene::filled();
@@ -232,6 +262,13 @@ async fn an_object_that_fails_is_a_row_and_heals() {
 async fn a_function_that_fails_stays_as_it_was_and_hides_no_other() {
     let scene = Scene::filled();
     scene.sync().await;
+    let read_at = |name: &str| {
+        let snapshot = scene.home.catalog.snapshot();
+        let database = snapshot.metastores[0].database("hive", "d0").unwrap();
+        let functions = snapshot.load_functions(database).unwrap();
+        functions.iter().find(|(item, _)| item.value.name == name).unwrap().1.synced_at
+    };
+    let first = read_at("f");
     scene.world.change(|state| {
         state.faults.insert("function d0/f".into(), boom());
         state.create_function(&db("d0"), "g");
@@ -240,10 +277,13 @@ async fn a_function_that_fails_stays_as_it_was_and_hides_no_other() {
     assert_eq!(report.objects_failed, 1);
     assert_eq!(scene.errors(), [("d0".to_string(), String::new(), String::new())]);
     scene.assert_mirrored();
+    assert_eq!(read_at("f"), first, "it was not read again");
+    assert!(first < read_at("g"));
 
     scene.world.change(|state| state.faults.clear());
     scene.sync().await;
     assert_eq!(scene.errors(), []);
+    assert!(first < read_at("f"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -340,7 +380,8 @@ async fn an_interrupted_first_pass_resumes_and_skips_databases_that_are_done() {
     scene.assert_mirrored();
     let listings = scene.world.state.lock().calls["table_names"];
     assert_eq!(listings, 3 - done as u64);
-    assert_eq!(scene.runs(), [("first".to_string(), "done".to_string())], "one run that went on");
+    let of_everything: Vec<_> = scene.runs().into_iter().filter(|run| run.0 != "events").collect();
+    assert_eq!(of_everything, [("first".to_string(), "done".to_string())], "one run that went on");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -61,10 +61,7 @@ async fn write(
         let mut changes = list.changes;
         changes.extend(found_rows(std::mem::take(&mut found), session.now()));
         let applied = session.apply_holding(list.read_at, changes, list.gates).await?;
-        sum.created_count += applied.created_count;
-        sum.altered_count += applied.altered_count;
-        sum.dropped_count += applied.dropped_count;
-        sum.unchanged_count += applied.unchanged_count;
+        sum.add_counts(&applied);
         if reports_found {
             found = applied.found;
         }
@@ -141,7 +138,7 @@ pub(super) fn size(change: &Change) -> (usize, usize) {
             (items.len(), items.iter().map(|(name, item)| name.len() + item.raw.len()).sum())
         }
         Change::DropPartitions(_, names) => (names.len(), names.iter().map(String::len).sum()),
-        Change::SetFunctions(_, items) => (items.len(), items.iter().map(|item| item.raw.len()).sum()),
+        Change::SetFunctions(_, items, _) => (items.len(), items.iter().map(|item| item.raw.len()).sum()),
         Change::SetPrivileges(items) => (items.len(), items.iter().map(|item| item.raw.len()).sum()),
         Change::SetTableDetails(_, details) => {
             let constraints = details.constraints.iter().map(|item| item.raw.len());

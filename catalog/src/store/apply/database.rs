@@ -139,6 +139,7 @@ impl Work<'_> {
         &mut self,
         name: &DatabaseName,
         items: Vec<Item<Function>>,
+        kept: &[String],
     ) -> Result<(), Fault> {
         let Some(view) = self.peek_database(name) else { return Ok(()) };
         let collection = view.functions.clone();
@@ -147,7 +148,7 @@ impl Work<'_> {
             .into_iter()
             .map(|item| (item.value.name.as_str().into(), Entry::plain(item.raw, stamp)))
             .collect();
-        if self.replace_all(&collection, Place::Database(name.clone()), entries)? {
+        if self.replace_all(&collection, Place::Database(name.clone()), entries, kept)? {
             let id = self.id;
             if let Some(view) = self.database(name) {
                 view.functions_generation = id;
@@ -163,7 +164,7 @@ impl Work<'_> {
             .into_iter()
             .map(|item| (privilege_key(&item.value), Entry::plain(item.raw, stamp)))
             .collect();
-        if self.replace_all(&collection, Place::Metastore, entries)? {
+        if self.replace_all(&collection, Place::Metastore, entries, &[])? {
             let id = self.id;
             self.metastore().privileges_generation = id;
         }

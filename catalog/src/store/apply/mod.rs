@@ -115,7 +115,7 @@ impl Work<'_> {
             Change::DropTable(name) => self.drop_table(&name),
             Change::PutPartitions(name, items) => return self.put_partitions(&name, items),
             Change::DropPartitions(name, names) => return self.drop_partitions(&name, names),
-            Change::SetFunctions(name, items) => return self.set_functions(&name, items),
+            Change::SetFunctions(name, items, kept) => return self.set_functions(&name, items, &kept),
             Change::SetTableDetails(name, details) => return self.set_details(&name, details),
             Change::SetPrivileges(items) => return self.set_privileges(items),
             Change::SetPosition(event_id) => {
@@ -288,12 +288,13 @@ impl Work<'_> {
         });
     }
 
-    /// Makes the items of a collection be exactly these. Returns whether anything differed.
+    /// Makes the items of a collection be exactly these and those of the names to keep. Returns whether anything differed.
     fn replace_all(
         &mut self,
         collection: &Arc<Collection>,
         place: Place,
         entries: BTreeMap<Box<str>, Entry>,
+        kept: &[String],
     ) -> Result<bool, Fault> {
         let mut old: BTreeMap<Box<str>, Hot> =
             self.loader.entries(collection)?.into_iter().map(|(key, entry)| (key, entry.hot)).collect();
@@ -319,7 +320,7 @@ impl Work<'_> {
             is_changed = true;
             self.pend(collection.address, || place.clone(), &key, Some(entry));
         }
-        for key in old.into_keys() {
+        for key in old.into_keys().filter(|key| kept.iter().all(|kept| **kept != **key)) {
             is_changed = true;
             self.applied.dropped_count += 1;
             self.pend(collection.address, || place.clone(), &key, None);

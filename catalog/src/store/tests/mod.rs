@@ -23,7 +23,7 @@ fn sample(rows: i64) -> Vec<Change> {
             (0..1500).map(|i| partition("orders", &format!("{i:05}"), i + rows)).collect(),
         ),
         Change::SetTableDetails(db("sales").table("orders"), details(3)),
-        Change::SetFunctions(db("sales"), vec![function("f", "org.F")]),
+        Change::SetFunctions(db("sales"), vec![function("f", "org.F")], vec![]),
         Change::SetPrivileges(vec![privilege("bob", "SELECT")]),
     ]
 }

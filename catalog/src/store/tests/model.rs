@@ -86,9 +86,11 @@ impl Model {
                     });
                 }
             }
-            Change::SetFunctions(name, items) => {
+            Change::SetFunctions(name, items, kept) => {
                 if let Some(database) = self.databases.get_mut(&name) {
-                    database.functions = items;
+                    database.functions.retain(|item| kept.contains(&item.value.name));
+                    database.functions.extend(items);
+                    database.functions.sort_by(|a, b| a.value.name.cmp(&b.value.name));
                 }
             }
             Change::SetTableDetails(name, details) => {
@@ -230,9 +232,10 @@ fn change() -> impl Strategy<Value = Change> {
             let names = (begin..begin + count).step_by(step).map(|i| format!("ds={i:05}"));
             Change::DropPartitions(name, names.collect())
         }),
-        2 => (base, 0..3u8).prop_map(|(name, count)| {
+        2 => (base, 0..3u8, 3..5u8).prop_map(|(name, count, kept)| {
             let functions = (0..count).map(|i| function(&format!("f{i}"), &format!("org.F{count}")));
-            Change::SetFunctions(name, functions.collect())
+            let kept = (count..kept).map(|i| format!("f{i}"));
+            Change::SetFunctions(name, functions.collect(), kept.collect())
         }),
         3 => (table_name(), 0..3i64).prop_map(|(name, v)| {
             Change::SetTableDetails(name, if v == 0 { TableDetails::default() } else { details(v) })

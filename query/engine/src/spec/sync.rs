@@ -17,10 +17,10 @@ pub const TABLES: &[TableSpec] = &[
         text("error_message", "The same in words.").null(),
         time("error_at", "When it failed.").null(),
     ]),
-    table("sync", "runs", "One row per run over a metastore: first mirror, repair, poll, refresh.", &[
+    table("sync", "runs", "One row per run over a metastore: first mirror, repair, poll, refresh, replay of events.", &[
         METASTORE,
         int("run_id", "Number of the run.").key(),
-        text("kind", "'first', 'repair', 'poll' or 'refresh'."),
+        text("kind", "'first', 'repair', 'poll' or 'refresh', which read everything, or 'events': those that waited for a sync."),
         text("state", "'running', 'done', 'partial' (some objects failed), 'failed' or 'interrupted'."),
         time("started_at", "Begin."),
         time("finished_at", "End; NULL while it runs.").null(),

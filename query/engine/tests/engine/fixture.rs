@@ -250,7 +250,7 @@ fn details(w: &mut Writer) {
         unknown_hash: 0,
     };
     let raw = encode_function(None, "sales", &function);
-    w.changes.push(Change::SetFunctions(w.name("sales"), vec![Item { value: function, raw }]));
+    w.changes.push(Change::SetFunctions(w.name("sales"), vec![Item { value: function, raw }], vec![]));
     let grant = Privilege {
         object_kind: "table",
         database: Some(w.name("sales")),

@@ -1,5 +1,6 @@
 //! `skep sync`: one full mirror of every metastore, all at once.
 
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,8 +74,12 @@ fn told(name: &str, outcome: Result<PassReport, Fault>, elapsed: Duration) -> (S
         Ok(pass) => pass,
         Err(fault) => return (format!("{name}: not mirrored: {fault}\n"), false),
     };
+    let events = match pass.events_applied {
+        0 => String::new(),
+        events => format!("{} applied, ", counted_events(events)),
+    };
     let mut text = format!(
-        "{name}: {} objects read, {} new or different, in {:.1} s\n",
+        "{name}: {events}{} objects read, {} new or different, in {:.1} s\n",
         grouped(pass.objects_read),
         grouped(pass.objects_changed),
         elapsed.as_secs_f64()
@@ -87,6 +92,10 @@ fn told(name: &str, outcome: Result<PassReport, Fault>, elapsed: Duration) -> (S
         text.push_str(&format!("{name}: {count} objects could not be read; sync.errors names each\n"));
     }
     (text, pass.missing.is_empty() && pass.objects_failed == 0)
+}
+
+fn counted_events(count: u64) -> String {
+    format!("{} {}", grouped(count), if count == 1 { "event" } else { "events" })
 }
 
 /// Progress on standard error.
@@ -109,7 +118,7 @@ impl Display {
             bar.with_prefix(name.to_owned())
         });
         let interval = if bar.is_some() { SHOW_INTERVAL } else { SHOW_LINE_INTERVAL };
-        Line { name: name.to_owned(), bar, interval, started: Instant::now() }
+        Line { name: name.to_owned(), bar, interval, phase: Cell::new((Phase::Objects, Instant::now())) }
     }
 }
 
@@ -118,7 +127,16 @@ struct Line {
     name: String,
     bar: Option<ProgressBar>,
     interval: Duration,
-    started: Instant,
+    /// What is under way, and since when: rates are those of now.
+    phase: Cell<(Phase, Instant)>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    /// Events that waited are applied.
+    Events,
+    /// Everything is read.
+    Objects,
 }
 
 impl Line {
@@ -127,11 +145,23 @@ impl Line {
             (found.load(Ordering::Relaxed), read.load(Ordering::Relaxed))
         };
         let counts = [load(&progress.databases), load(&progress.tables), load(&progress.partitions)];
-        let text = progress_text(counts, progress.failed.load(Ordering::Relaxed), self.started.elapsed());
+        let events = load(&progress.events);
+        let phase = if events.1 < events.0 { Phase::Events } else { Phase::Objects };
+        if self.phase.get().0 != phase {
+            self.phase.set((phase, Instant::now()));
+        }
+        let elapsed = self.phase.get().1.elapsed();
+        let (text, sums) = match phase {
+            Phase::Events => (events_text(events, elapsed), events),
+            Phase::Objects => (
+                progress_text(counts, progress.failed.load(Ordering::Relaxed), elapsed),
+                counts.iter().fold((0, 0), |sums, (found, read)| (sums.0 + found, sums.1 + read)),
+            ),
+        };
         match &self.bar {
             Some(bar) => {
-                bar.set_length(counts.iter().map(|(found, _)| found).sum());
-                bar.set_position(counts.iter().map(|(_, read)| read).sum());
+                bar.set_length(sums.0);
+                bar.set_position(sums.1);
                 bar.set_message(text);
             }
             None => console::note(format_args!("{}: {text}\n", self.name)),
@@ -143,6 +173,21 @@ impl Line {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Events applied of those that wait, the rate, and the time that the rest takes at this rate.
+fn events_text((waiting, applied): (u64, u64), elapsed: Duration) -> String {
+    let rate = applied as f64 / elapsed.as_secs_f64().max(0.001);
+    let mut text = format!(
+        "{} of {} applied, {} events/s",
+        grouped(applied),
+        counted_events(waiting),
+        grouped(rate as u64)
+    );
+    if 0.0 < rate {
+        text.push_str(&format!(", {:.0} s to go", (waiting.saturating_sub(applied) as f64 / rate).ceil()));
+    }
+    text
 }
 
 /// Objects read of those found so far, the rate, and the time that the rest takes at this rate
@@ -170,6 +215,28 @@ fn progress_text(counts: [(u64, u64); 3], failed: u64, elapsed: Duration) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_of_events_tells_counts_rate_and_time_to_go() {
+        assert_eq!(
+            events_text((30_000, 10_000), Duration::from_secs(2)),
+            "10,000 of 30,000 events applied, 5,000 events/s, 4 s to go"
+        );
+        assert_eq!(events_text((1, 0), Duration::from_secs(1)), "0 of 1 event applied, 0 events/s");
+    }
+
+    #[test]
+    fn what_events_changed_is_told() {
+        let pass = PassReport {
+            events_applied: 1_200,
+            objects_read: 50,
+            objects_changed: 7,
+            ..PassReport::default()
+        };
+        let (text, is_whole) = told("dc1", Ok(pass), Duration::from_secs(1));
+        assert_eq!(text, "dc1: 1,200 events applied, 50 objects read, 7 new or different, in 1.0 s\n");
+        assert!(is_whole);
+    }
 
     #[test]
     fn progress_tells_counts_rate_and_time_to_go() {

@@ -88,7 +88,8 @@ section! {
         framed: bool = false, Any;
         /// Compact protocol (hive.metastore.thrift.compact.protocol.enabled).
         compact: bool = false, Any;
-        /// Pause between looks at the notification log, in ms.
+        /// Pause between looks at the notification log while nothing comes, in ms; while events come,
+        /// looks begin a tenth of it after each other.
         events_interval_ms: u64 = MirrorOptions::default().events_interval_ms, Within(10..=HOUR_MS);
         /// With polling: pause between listings of all names, in ms.
         poll_interval_ms: u64 = MirrorOptions::default().poll_interval_ms, Within(100..=DAY_MS);
