@@ -120,7 +120,8 @@ pub struct Run {
     /// `first`, `repair`, `poll`, `refresh`: everything is read; `events`: those that waited are
     /// applied.
     pub kind: String,
-    /// `running`, `done`, `partial` (objects failed, see `sync.errors`), `failed`, `interrupted`.
+    /// `running`, `done`, `partial` (objects failed, see `sync.errors`), `failed`, `interrupted`,
+    /// `abandoned` (a first mirror that cannot go on: another metastore answers).
     pub state: String,
     /// Begin, in microseconds since 1970.
     pub started_at: i64,

@@ -60,6 +60,12 @@ pub struct SourceFacts {
     /// Its newest notification event id; `None` when it keeps no notification log (no
     /// `DbNotificationListener`, told by an id of 0 on a metastore that has objects).
     pub head_event_id: Option<i64>,
+    /// Why its log could not be read, when it did not say that it keeps none for us: there is no
+    /// `head_event_id` then, but there may be a log.
+    pub log_fault: Option<Fault>,
+    /// What identifies the database behind it, and so its log: `get_metastore_db_uuid`, Hive 3 and
+    /// later.
+    pub database_id: Option<String>,
     /// Optional methods that it lacks; each is a row in `sync.coverage`.
     pub missing_methods: Vec<String>,
     /// How the connection is authenticated and protected: `none`, `tls`, ...

@@ -13,6 +13,7 @@ use super::runs::{self, EVENTS, FIRST, POLL, REFRESH, REPAIR};
 use super::session::{Session, Task, ends_the_run, spawn};
 use crate::change::{Change, FollowMode, FollowState, Run};
 use crate::fault::{Code, Fault};
+use crate::ports::SourceFacts;
 
 /// Pauses between tries.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -202,7 +203,15 @@ async fn catch_up(follower: &mut Follower) -> Result<Look, Fault> {
 
 /// Asks what the metastore is. Answers its newest event id when it is to be followed by events.
 async fn probe(session: &Session) -> Result<Option<i64>, Fault> {
-    let facts = session.source.probe().await?;
+    let mut facts = session.source.probe().await?;
+    let view = session.current()?;
+    let known = session.catalog.status(session.metastore).facts;
+    if known.as_ref().is_some_and(|known| is_other(known, &facts, &view.metastore.settings.uris)) {
+        begin_anew(session).await?;
+    } else if let Some(known) = known {
+        // One that it did not tell this time.
+        facts.database_id = facts.database_id.or(known.database_id);
+    }
     let head = match session.options.follow_events {
         // Without a log this is an error; an empty one begins at 0.
         Some(true) => match facts.head_event_id {
@@ -210,18 +219,57 @@ async fn probe(session: &Session) -> Result<Option<i64>, Fault> {
             head => head,
         },
         Some(false) => None,
-        None => facts.head_event_id,
+        None => match &facts.log_fault {
+            // What cannot be read is not gone, and the position stays good.
+            Some(fault) if has_log(session)? => return Err(fault.clone()),
+            _ => facts.head_event_id,
+        },
     };
     if let Some(change) = session.lacks_only(&facts.missing_methods) {
         session.apply(session.now(), vec![change]).await?;
     }
-    let mode = if head.is_some() { FollowMode::Events } else { FollowMode::Polling };
+    set_mode(session, if head.is_some() { FollowMode::Events } else { FollowMode::Polling });
     session.status(|status| {
-        status.mode = mode;
         status.head_event_id = facts.head_event_id;
         status.facts = Some(facts);
     });
     Ok(head)
+}
+
+/// Whether another metastore answers than when it was last asked. Event ids are those of one
+/// database, which says who it is from Hive 3 on; before, an address that is no longer configured
+/// was that of another one.
+fn is_other(known: &SourceFacts, now: &SourceFacts, uris: &[String]) -> bool {
+    match (&known.database_id, &now.database_id) {
+        (Some(known), Some(now)) => known != now,
+        _ => !known.endpoint_uri.is_empty() && !uris.contains(&known.endpoint_uri),
+    }
+}
+
+/// Another metastore answers: the position is one of another log, and what a first mirror has read
+/// so far is not its. What is mirrored stays until everything is read.
+async fn begin_anew(session: &Session) -> Result<(), Fault> {
+    tracing::warn!("another metastore answers than the one that was mirrored: reading everything again");
+    session.found_other();
+    let mut changes = vec![Change::ClearPosition];
+    changes.extend(runs::abandon_first(session));
+    session.apply(session.now(), changes).await.map(|_| ())
+}
+
+/// Whether its log was read before, and is still needed.
+fn has_log(session: &Session) -> Result<bool, Fault> {
+    let has_begun = runs::unfinished_first(session).is_some_and(|run| run.start_event_id.is_some());
+    Ok(has_begun || session.current()?.metastore.position.is_some())
+}
+
+fn set_mode(session: &Session, mode: FollowMode) {
+    let old = session.catalog.status(session.metastore).mode;
+    match (old, mode) {
+        (FollowMode::Polling, FollowMode::Events) => tracing::info!("it keeps a log now: following events"),
+        (FollowMode::Events, FollowMode::Polling) => tracing::warn!("no log to follow any more: polling"),
+        _ => {}
+    }
+    session.status(|status| status.mode = mode);
 }
 
 enum How {
@@ -242,6 +290,7 @@ impl How {
 /// From the probe on; `Ok` asks to begin with the probe again.
 async fn live(session: &Arc<Session>) -> Result<(), Fault> {
     let head = probe(session).await?;
+    let is_other = session.take_other();
     remember_last_pass(session);
     end_open_runs(session).await?;
     let mirrored_at = session.current()?.metastore.mirrored_at;
@@ -254,6 +303,9 @@ async fn live(session: &Arc<Session>) -> Result<(), Fault> {
     let how = match (head, session.current()?.metastore.position) {
         (None, _) => {
             begin_polling(session).await?;
+            if is_other && mirrored_at.is_some() {
+                pass = Some(start_pass(session, POLL, None));
+            }
             How::Polling
         }
         (Some(_), Some(position)) => How::Events(Box::new(Follower::new(session.clone(), position, false))),
@@ -432,8 +484,11 @@ async fn step(
     has_failed: bool,
 ) -> Result<Step, Fault> {
     // After an error it may be another metastore.
-    if has_failed && probe(session).await?.is_some() != matches!(how, How::Events(_)) {
-        return Ok(Step::Again);
+    if has_failed {
+        let has_log = probe(session).await?.is_some();
+        if has_log != matches!(how, How::Events(_)) || session.is_other() {
+            return Ok(Step::Again);
+        }
     }
     let cursor = how.cursor();
     let is_more = match how {
@@ -449,7 +504,7 @@ async fn step(
                 && *probe_at <= session.now() =>
         {
             *probe_at = after(session, poll_interval(session));
-            if probe(session).await?.is_none() {
+            if probe(session).await?.is_none() || session.is_other() {
                 return Ok(Step::Again);
             }
             true
@@ -472,7 +527,7 @@ async fn step(
             }
             Err(fault) if session.options.follow_events.is_none() && is_log_closed(&fault) => {
                 tracing::warn!(%fault, "no access to the log, polling");
-                session.status(|status| status.mode = FollowMode::Polling);
+                set_mode(session, FollowMode::Polling);
                 drop(passes.under_way.take());
                 begin_polling(session).await?;
                 *how = How::Polling;
@@ -488,7 +543,8 @@ async fn step(
             How::Events(follower) => passes.start(REFRESH, Some(follower.cursor())),
             How::Polling => {
                 let mode = session.catalog.status(session.metastore).mode;
-                if probe(session).await?.is_some() && mode == FollowMode::Polling {
+                let has_log = probe(session).await?.is_some();
+                if (has_log && mode == FollowMode::Polling) || session.is_other() {
                     return Ok(Step::Again);
                 }
                 passes.start(POLL, None);

@@ -271,6 +271,7 @@ impl Pass {
                 }
                 Err(fault) => {
                     self.miss(&format!("databases of catalog {catalog}"), &fault);
+                    let fault = Fault { what: format!("{} of catalog {catalog}", fault.what), ..fault };
                     self.own_failed.lock().push((Part::Listing, fault));
                 }
             }

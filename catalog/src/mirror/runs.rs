@@ -22,6 +22,9 @@ pub(super) const REFRESH: &str = "refresh";
 /// Events that waited: no complete pass.
 pub(super) const EVENTS: &str = "events";
 
+/// Tries of a first mirror that cannot list the databases of some catalog.
+const LISTING_TRIES_MAX: u64 = 5;
+
 /// What a run came to: with a fault, it ended early, and what it read is kept.
 pub(super) struct Outcome {
     pub report: PassReport,
@@ -46,13 +49,14 @@ pub(super) async fn run(session: &Arc<Session>, kind: &'static str, head: Option
     let (parcels, writer) = writer::start(session.clone(), kind != FIRST);
     let pass = Pass::new(session.clone(), parcels, false);
     let read = read(&pass, kind, scope).await;
-    // A first mirror that lacks whole databases is not complete: it goes on later.
     let unlisted = pass.unlisted().filter(|_| kind == FIRST);
     let own_errors = pass.own_errors();
     let mut report = pass.report(read.as_ref().err());
     // The writer ends when the last sender is gone, which is the pass's.
     drop(pass);
     let written = writer.await;
+    // A first mirror that lacks whole databases is not complete: it goes on later.
+    let unlisted = unlisted.filter(|_| !is_listing_given_up(session));
     // What the store says explains why the pass could not go on, not the other way round.
     let fault = written.as_ref().err().cloned().or(read.err()).or(unlisted);
     let applied = written.unwrap_or_default();
@@ -91,6 +95,16 @@ pub(super) async fn run(session: &Arc<Session>, kind: &'static str, head: Option
     Outcome { report, fault }
 }
 
+/// Whether a first mirror has been tried often enough without the databases of some catalog: what it
+/// has is followed then, the rest stays a row of `sync.errors` and is asked for now and then. With
+/// nothing at all there is nothing to follow.
+fn is_listing_given_up(session: &Session) -> bool {
+    let ledger = session.catalog.ledger(session.metastore);
+    let own = ledger.errors().find(|seen| seen.error.database.is_none());
+    let has_any = session.view().is_some_and(|view| !view.database_names().is_empty());
+    has_any && own.is_some_and(|own| LISTING_TRIES_MAX <= own.count + 1)
+}
+
 async fn read(pass: &Arc<Pass>, kind: &'static str, scope: Scope) -> Result<(), Fault> {
     if kind == FIRST {
         pass.names(scope).await?;
@@ -101,6 +115,24 @@ async fn read(pass: &Arc<Pass>, kind: &'static str, scope: Scope) -> Result<(), 
     }
     pass.privileges().await?;
     pass.details(None).await
+}
+
+/// The first mirror that an earlier process did not end, when it may go on.
+pub(super) fn unfinished_first(session: &Session) -> Option<Run> {
+    let ledger = session.catalog.ledger(session.metastore);
+    ledger.runs().next_back().filter(|run| run.kind == FIRST && !is_over(run)).cloned()
+}
+
+fn is_over(run: &Run) -> bool {
+    matches!(run.state.as_str(), "done" | "partial" | "abandoned")
+}
+
+/// What makes a first mirror that is not finished begin anew: it read another metastore.
+pub(super) fn abandon_first(session: &Session) -> Option<Change> {
+    let finished_at = Some(session.now());
+    let error_message = Some("another metastore answers now".to_string());
+    let abandon = |run| Run { state: "abandoned".into(), finished_at, error_message, ..run };
+    unfinished_first(session).map(abandon).map(Change::PutRun)
 }
 
 /// Records the run. Runs that a former process left open are marked as interrupted, but for a
@@ -118,13 +150,12 @@ async fn begin(session: &Session, kind: &'static str, head: Option<i64>) -> Resu
     let mut changes = Vec::new();
     let mut resumed = None;
     for (age, run) in ledger.runs().rev().enumerate() {
-        let is_over = run.state == "done" || run.state == "partial";
         // Events are replayed from where the run began, so it can only go on as it began: with a
         // log, or without; and what is marked as done is what the newest run has done.
         let can_go_on = age == 0
             && kind == FIRST
             && run.kind == FIRST
-            && !is_over
+            && !is_over(run)
             && run.start_event_id.is_some() == head.is_some()
             && run.start_event_id <= head;
         if can_go_on {

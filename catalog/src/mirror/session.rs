@@ -44,6 +44,7 @@ pub(super) struct Session {
     tries: AtomicU32,
     has_worked: AtomicBool,
     is_followed: AtomicBool,
+    is_other: AtomicBool,
     missing: Mutex<Vec<MissingMethod>>,
 }
 
@@ -66,6 +67,7 @@ impl Session {
             tries: AtomicU32::new(0),
             has_worked: AtomicBool::new(false),
             is_followed: AtomicBool::new(false),
+            is_other: AtomicBool::new(false),
             missing: Mutex::new(ledger.missing_methods().to_vec()),
         })
     }
@@ -156,6 +158,21 @@ impl Session {
         } else {
             Some(Change::DropTable(table))
         }
+    }
+
+    /// Another metastore answers than the one that was mirrored.
+    pub fn found_other(&self) {
+        self.is_other.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was found.
+    pub fn is_other(&self) -> bool {
+        self.is_other.load(Ordering::Relaxed)
+    }
+
+    /// Whether that was found since this was last asked.
+    pub fn take_other(&self) -> bool {
+        self.is_other.swap(false, Ordering::Relaxed)
     }
 
     /// A look or a pass went well.

@@ -88,6 +88,10 @@ pub(super) struct State {
     pub privileges: Vec<Privilege>,
     pub log: Vec<SourceEvent>,
     pub has_log: bool,
+    pub uri: String,
+    pub database_id: Option<String>,
+    /// Asked whether there is a log, it answers that it cannot say.
+    pub log_fault: Option<Fault>,
     /// Tables that were moved through a database that is gone. A follower that reads the
     /// database after that has nothing to move them into, and they get new numbers.
     pub numberless: BTreeSet<u64>,
@@ -342,6 +346,9 @@ impl World {
             privileges: Vec::new(),
             log: Vec::new(),
             has_log,
+            uri: "thrift://localhost:9083".into(),
+            database_id: None,
+            log_fault: None,
             numberless: BTreeSet::new(),
             trimmed: 0,
             shown: i64::MAX,
@@ -540,9 +547,13 @@ impl Source for World {
         let state = self.state.lock();
         Ok(SourceFacts {
             hive_version: "3.1".into(),
+            endpoint_uri: state.uri.clone(),
+            database_id: state.database_id.clone(),
+            log_fault: state.log_fault.clone(),
             // As the real adapter tells it: 0 may be a log that is empty, or none.
             head_event_id: Some(if state.has_log { state.head().min(state.shown) } else { 0 })
-                .filter(|head| *head != 0 || state.databases.is_empty()),
+                .filter(|head| *head != 0 || state.databases.is_empty())
+                .filter(|_| state.log_fault.is_none()),
             ..SourceFacts::default()
         })
     }

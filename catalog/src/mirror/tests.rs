@@ -926,6 +926,160 @@ async fn a_first_pass_that_goes_on_tells_of_what_failed_before() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_catalog_that_is_never_listed_does_not_keep_the_others_from_being_followed() {
+    let scene = Scene::filled();
+    let other = DatabaseName::new("spark", "s");
+    scene.world.change(|state| {
+        state.create_database(&other);
+        state.faults.insert("database_names spark".into(), boom());
+    });
+    for _ in 1..5 {
+        scene.sync().await;
+        assert_eq!(scene.runs(), [("first".to_string(), "failed".to_string())]);
+        assert_eq!(scene.home.position(), None);
+    }
+    let report = scene.sync().await;
+    assert!(report.missing.iter().any(|missing| missing.contains("catalog spark")), "{report:?}");
+    assert_eq!(scene.runs(), [("first".to_string(), "partial".to_string())]);
+    assert!(scene.home.position().is_some());
+    assert_eq!(scene.errors(), [(String::new(), String::new(), String::new())]);
+    let ledger = scene.home.catalog.ledger(scene.home.metastore);
+    let row = ledger.errors().next().unwrap().error.clone();
+    assert!(row.fault.what.contains("catalog spark"), "{row:?}");
+
+    scene.world.change(|state| state.alter_table(&db("d0").table("t1")));
+    let head = scene.world.state.lock().head();
+    scene.run_until(|| scene.home.position() == Some(head)).await;
+    scene.world.change(|state| state.faults.clear());
+    scene.sync().await;
+    assert_eq!(scene.errors(), []);
+    let snapshot = scene.home.catalog.snapshot();
+    assert!(snapshot.metastores[0].database("spark", "s").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_cannot_be_read_after_a_restart_keeps_its_position() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    let position = scene.home.position();
+    scene.world.change(|state| {
+        state.alter_table(&db("d0").table("t1"));
+        state.log_fault = Some(boom());
+    });
+    scene.run_until(|| scene.state() == FollowState::Error).await;
+    assert_eq!(scene.home.position(), position);
+    assert_eq!(scene.home.catalog.status(scene.home.metastore).error.unwrap().0, boom());
+    assert_eq!(scene.home.mirror(&scene.world).sync_once().await.unwrap_err(), boom());
+    assert_eq!(scene.home.position(), position);
+    scene.world.change(|state| state.log_fault = None);
+    scene.run_until(|| scene.is_mirrored() && scene.state() == FollowState::Following).await;
+    assert_eq!(scene.runs(), [("first".to_string(), "done".to_string())], "nothing was to be read again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_cannot_be_read_does_not_keep_a_new_metastore_from_being_polled() {
+    let scene = Scene::filled();
+    scene.world.change(|state| state.log_fault = Some(boom()));
+    scene.run_until(|| scene.is_mirrored() && scene.state() == FollowState::Following).await;
+    assert_eq!(scene.home.catalog.status(scene.home.metastore).mode, FollowMode::Polling);
+}
+
+/// How a test tells that another metastore answers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Other {
+    /// Its database says so.
+    Id,
+    /// It is somewhere else.
+    Address,
+    /// It is somewhere else, but its database is the same.
+    Moved,
+}
+
+impl Scene {
+    /// From now on another metastore answers, whose log goes on after the position.
+    fn replaced(self, how: Other) -> Self {
+        let other = World::filled(true, 2, 8, 12);
+        other.change(|state| {
+            state.database_id = (how != Other::Address).then(|| "new".to_string());
+            if how != Other::Id {
+                state.uri = "thrift://new:9083".into();
+            }
+            while state.head() <= self.home.position().unwrap_or_default() {
+                state.alter_table(&db("d0").table("t1"));
+            }
+        });
+        if how != Other::Id {
+            let mut settings = self.home.catalog.snapshot().metastores[0].settings.clone();
+            settings.uris = vec!["thrift://new:9083".into()];
+            self.home.catalog.declare(&[settings]).unwrap();
+        }
+        let state = Arc::into_inner(other).unwrap().state;
+        Self { world: Arc::new(World { state, wire: self.world.wire.clone() }), ..self }
+    }
+
+    fn says_database_id(&self, id: &str) {
+        self.world.change(|state| state.database_id = Some(id.into()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_metastore_is_read_anew_and_not_by_the_position_of_the_first() {
+    for how in [Other::Id, Other::Address] {
+        let scene = Scene::filled();
+        if how == Other::Id {
+            scene.says_database_id("old");
+        }
+        scene.sync().await;
+        let scene = scene.replaced(how);
+        scene.run_until(|| scene.is_mirrored() && scene.state() == FollowState::Following).await;
+        assert_eq!(scene.runs().last().unwrap(), &("repair".to_string(), "done".to_string()), "{how:?}");
+        assert_eq!(scene.home.position(), Some(scene.world.state.lock().head()));
+
+        let scene = Scene::filled();
+        scene.says_database_id(if how == Other::Id { "old" } else { "new" });
+        scene.sync().await;
+        let scene = scene.replaced(how);
+        scene.sync().await;
+        scene.assert_mirrored();
+        assert_eq!(scene.runs().last().unwrap().0, "repair", "{how:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_metastore_without_a_log_is_read_anew_at_once() {
+    let scene = Scene::of(World::filled(false, 3, 5, 10));
+    scene.says_database_id("old");
+    scene.sync().await;
+    let scene = scene.replaced(Other::Id);
+    scene.world.change(|state| state.has_log = false);
+    scene.run_until(|| scene.is_mirrored() && scene.state() == FollowState::Following).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_mirror_of_another_metastore_does_not_go_on() {
+    let scene = Scene::filled();
+    scene.says_database_id("old");
+    scene.world.change(|state| drop(state.faults.insert("privileges".into(), slow())));
+    scene.sync().await;
+    let scene = scene.replaced(Other::Id);
+    scene.sync().await;
+    scene.assert_mirrored();
+    let run = |state: &str| ("first".to_string(), state.to_string());
+    assert_eq!(scene.runs(), [run("abandoned"), run("done")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_metastore_that_moved_goes_on_by_its_position() {
+    let scene = Scene::filled();
+    scene.says_database_id("new");
+    scene.sync().await;
+    let position = scene.home.position();
+    let scene = scene.replaced(Other::Moved);
+    scene.run_until(|| position < scene.home.position()).await;
+    assert_eq!(scene.runs(), [("first".to_string(), "done".to_string())], "by events alone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_newest_run_goes_on() {
     let scene = Scene::filled();
     scene.world.change(|state| {

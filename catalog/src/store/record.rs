@@ -395,13 +395,14 @@ pub(crate) fn status(status: &FollowStatus, endpoints: &[EndpointStatus]) -> Vec
         e.option_i64(endpoint.last_ok_at).option_str(endpoint.error_message.as_deref());
         e.str(endpoint.found_by);
     }
+    e.option_str(status.facts.as_ref().and_then(|facts| facts.database_id.as_deref()));
     e.0
 }
 
 /// Reads [`status`]. What was under way when it was written is not any more: nobody follows yet.
 pub(crate) fn read_status(bytes: &[u8]) -> Result<(FollowStatus, Vec<EndpointStatus>), Fault> {
     let mut d = open(bytes)?;
-    let status = FollowStatus {
+    let mut status = FollowStatus {
         mode: match d.u8()? {
             1 => FollowMode::Events,
             2 => FollowMode::Polling,
@@ -424,12 +425,21 @@ pub(crate) fn read_status(bytes: &[u8]) -> Result<(FollowStatus, Vec<EndpointSta
                 head_event_id: d.option_i64()?,
                 auth_mode: d.string()?,
                 missing_methods: (0..d.length()?).map(|_| d.string()).collect::<Result<_, _>>()?,
+                log_fault: None,
+                database_id: None,
             })
         })?,
         lag_ms: None,
         next_run_at: None,
     };
     let endpoints = (0..d.length()?).map(|_| read_endpoint(&mut d)).collect::<Result<_, _>>()?;
+    // Records written before there was one end here.
+    if 0 < d.remaining() {
+        let database_id = d.option_string()?;
+        if let Some(facts) = &mut status.facts {
+            facts.database_id = database_id;
+        }
+    }
     Ok((status, endpoints))
 }
 

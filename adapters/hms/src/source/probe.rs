@@ -17,8 +17,12 @@ impl HmsSource {
         *self.has_catalogs.lock() = None;
         let has_catalogs = self.dialect().await?.has_catalogs;
         let hive_version = self.version(has_catalogs).await?;
-        let head_event_id = self.head_of_log().await?;
-        self.try_optional_methods().await?;
+        let (head_event_id, log_fault) = match self.log().await? {
+            Log::Open(head) => (Some(head), None),
+            Log::None => (None, None),
+            Log::Unreadable(fault) => (None, Some(fault)),
+        };
+        let database_id = if self.try_optional_methods().await? { self.database_id().await } else { None };
         // A method whose sister does the same is not missed.
         let optional = |method: &&&str| OPTIONAL.contains(method);
         let missing_methods =
@@ -28,6 +32,8 @@ impl HmsSource {
             endpoint_uri: self.client.endpoint_uri(),
             has_catalogs,
             head_event_id,
+            log_fault,
+            database_id,
             missing_methods,
             auth_mode: if self.client.options().tls.is_some() { "tls" } else { "none" }.to_owned(),
         })
@@ -50,8 +56,8 @@ impl HmsSource {
     }
 
     /// Asks each optional method once about nothing in particular, until one runs into its
-    /// deadline: the others are taken to be there, and show when they are needed.
-    async fn try_optional_methods(&self) -> Result<(), Fault> {
+    /// deadline: the others are taken to be there, and show when they are needed. Whether none did.
+    async fn try_optional_methods(&self) -> Result<bool, Fault> {
         let dialect = self.dialect().await?;
         let database = DatabaseName::new(DEFAULT_CATALOG, "default");
         // A name that no table can have: the answer is empty or an error, both show the method.
@@ -68,36 +74,42 @@ impl HmsSource {
             };
             match self.ask(method, &arguments, NEVER_NOT_FOUND, |_, _, _| Ok(())).await {
                 // A server without the method says so at once: one that is busy with it has it.
-                Err(failure) if failure.fault.code == Code::METASTORE_SLOW => return Ok(()),
+                Err(failure) if failure.fault.code == Code::METASTORE_SLOW => return Ok(false),
                 asked => is_there(asked).map(|_| ())?,
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// The newest event id, `None` without a log. A server without a listener answers 0; so does
-    /// one whose log is still empty, but then it holds no more than its default database.
-    async fn head_of_log(&self) -> Result<Option<i64>, Fault> {
-        let Some(head) = self.head_if_open().await? else { return Ok(None) };
-        if head > 0 {
-            return Ok(Some(head));
+    /// What identifies the database behind the server, when it can say so.
+    async fn database_id(&self) -> Option<String> {
+        let asked = self.ask("get_metastore_db_uuid", &nothing(), NEVER_NOT_FOUND, read_text).await;
+        asked.ok().filter(|id| !id.is_empty())
+    }
+
+    /// The log. A server without a listener answers 0; so does one whose log is still empty, but
+    /// then it holds no more than its default database.
+    async fn log(&self) -> Result<Log, Fault> {
+        match self.log_if_open().await? {
+            Log::Open(0) => {}
+            log => return Ok(log),
         }
         let databases = self.database_names(DEFAULT_CATALOG).await?;
         let has_objects = databases.iter().any(|name| name != "default")
             || !self.table_names(&DatabaseName::new(DEFAULT_CATALOG, "default")).await?.is_empty();
-        Ok((!has_objects).then_some(0))
+        Ok(if has_objects { Log::None } else { Log::Open(0) })
     }
 
-    /// The newest event id, `None` when the log is not there or not for us.
+    /// The log, as the server tells of it.
     ///
     /// A server whose database is down must not seem to have no log: its mirror would lose its
     /// position. Hive says neither that it refuses its log
     /// (`metastore.event.db.notification.api.auth`) nor that its database is down: both are the
-    /// same internal error. A log that was read before is not closed; one that was not is when it
-    /// fails twice while the database answers in between.
-    async fn head_if_open(&self) -> Result<Option<i64>, Fault> {
+    /// same internal error. A log that was read before is not closed; one that was not is unreadable
+    /// when it fails twice while the database answers in between.
+    async fn log_if_open(&self) -> Result<Log, Fault> {
         let first = self.read_head().await;
-        if let Some(known) = known_head(&first) {
+        if let Some(known) = known_log(&first) {
             return Ok(known);
         }
         if let Err(failure) = first
@@ -107,21 +119,32 @@ impl HmsSource {
         }
         self.database_names(DEFAULT_CATALOG).await?;
         let second = self.read_head().await;
-        match (known_head(&second), second) {
+        match (known_log(&second), second) {
             (Some(known), _) => Ok(known),
-            (None, Err(failure)) if !failure.is_undeclared => Err(failure.fault),
-            (None, _) => Ok(None),
+            (None, Err(failure)) if failure.is_undeclared => Ok(Log::Unreadable(failure.fault)),
+            (None, Err(failure)) => Err(failure.fault),
+            (None, Ok(head)) => Ok(Log::Open(head)),
         }
     }
 }
 
+/// A notification log.
+enum Log {
+    /// Its newest event id.
+    Open(i64),
+    /// There is none for us.
+    None,
+    /// It may be kept from us, or fail.
+    Unreadable(Fault),
+}
+
 /// What an answer says of the log for sure: its head, or that there is none for us.
-fn known_head(asked: &Answer<i64>) -> Option<Option<i64>> {
+fn known_log(asked: &Answer<i64>) -> Option<Log> {
     match asked {
-        Ok(head) => Some(Some(*head)),
+        Ok(head) => Some(Log::Open(*head)),
         Err(failure) => {
             matches!(failure.fault.code, Code::METASTORE_METHOD_MISSING | Code::METASTORE_REFUSED)
-                .then_some(None)
+                .then_some(Log::None)
         }
     }
 }

@@ -551,7 +551,9 @@ async fn a_database_that_is_down_is_no_missing_log() {
     assert_eq!(source.probe().await.unwrap_err().code, Code::METASTORE_ERROR);
 
     let (source, _) = serve(answering(flag(false), flag(true))).await;
-    assert_eq!(source.probe().await.unwrap().head_event_id, None, "kept from us");
+    let facts = source.probe().await.unwrap();
+    assert_eq!(facts.head_event_id, None, "kept from us");
+    assert_eq!(facts.log_fault.unwrap().code, Code::METASTORE_ERROR, "or failing");
 
     let log = flag(true);
     let (source, _) = serve(answering(log.clone(), flag(true))).await;

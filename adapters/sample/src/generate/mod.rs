@@ -77,6 +77,7 @@ impl SampleSpec {
             }
         }
         let mut metastore = builder.metastore;
+        metastore.set_database_id(format!("database of {}", self.metastore_name));
         if self.has_events {
             metastore.start_events();
         }

@@ -86,6 +86,7 @@ pub struct Metastore {
     privileges: Vec<Privilege>,
     log: EventLog,
     last_table_id: i64,
+    database_id: String,
 }
 
 impl Metastore {
@@ -98,6 +99,7 @@ impl Metastore {
             privileges: Vec::new(),
             log: EventLog::default(),
             last_table_id: 0,
+            database_id: String::new(),
         };
         let catalog = CatalogObject {
             name: DEFAULT_CATALOG.to_owned(),
@@ -120,6 +122,16 @@ impl Metastore {
     /// The generation that it plays.
     pub fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// What identifies its database; empty when it cannot say.
+    pub fn database_id(&self) -> &str {
+        &self.database_id
+    }
+
+    /// Gives its database another identity.
+    pub fn set_database_id(&mut self, id: impl Into<String>) {
+        self.database_id = id.into();
     }
 
     /// Id of the newest event, 0 without a listener.

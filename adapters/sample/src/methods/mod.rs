@@ -60,6 +60,7 @@ methods! {
     getVersion V2_3..V4_2 [] read::get_version;
     getStatus V2_3..V4_2 [] read::get_status;
     aliveSince V2_3..V4_2 [] read::alive_since;
+    get_metastore_db_uuid V3_1..V4_2 [1 Meta] read::get_metastore_db_uuid;
     set_ugi V2_3..V4_2 [1 Meta] read::set_ugi;
     get_config_value V2_3..V4_2 [1 ConfigValueSecurity] read::get_config_value;
     flushCache V2_3..V4_2 [] |_, _| Ok(());

@@ -18,6 +18,11 @@ pub(super) fn get_version(call: &Call<'_>, w: &mut Writer) -> Outcome<()> {
     Ok(())
 }
 
+pub(super) fn get_metastore_db_uuid(call: &Call<'_>, w: &mut Writer) -> Outcome<()> {
+    w.field_string(0, call.metastore.read().database_id());
+    Ok(())
+}
+
 pub(super) fn get_status(_: &Call<'_>, w: &mut Writer) -> Outcome<()> {
     w.field_i32(0, 2); // alive
     Ok(())

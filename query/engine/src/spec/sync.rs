@@ -21,7 +21,7 @@ pub const TABLES: &[TableSpec] = &[
         METASTORE,
         int("run_id", "Number of the run.").key(),
         text("kind", "'first', 'repair', 'poll' or 'refresh', which read everything, or 'events': those that waited for a sync."),
-        text("state", "'running', 'done', 'partial' (some objects failed), 'failed' or 'interrupted'."),
+        text("state", "'running', 'done', 'partial' (some objects failed), 'failed', 'interrupted' or 'abandoned' (another metastore answers now)."),
         time("started_at", "Begin."),
         time("finished_at", "End; NULL while it runs.").null(),
         int("duration_ms", "From begin to end; NULL while it runs.").null(),
@@ -30,7 +30,7 @@ pub const TABLES: &[TableSpec] = &[
         int("objects_changed", "Objects that were new or different."),
         text("error_message", "Why it failed.").null(),
     ]),
-    table("sync", "errors", "One row per object that could not be read: what is missing, and why.", &[
+    table("sync", "errors", "One row per object that could not be read: what is missing, and why. A metastore that cannot be followed now has a row of its own.", &[
         METASTORE,
         text("catalog_name", "Catalog inside the metastore; NULL when the error is about the metastore.").null().key(),
         text("database_name", "Database; NULL when the error is about the metastore.").null().key(),
@@ -47,7 +47,7 @@ pub const TABLES: &[TableSpec] = &[
         METASTORE,
         text("catalog_name", "Catalog inside the metastore; NULL for a row about the whole metastore.").null().key(),
         text("database_name", "Database; NULL for a row about the whole metastore.").null().key(),
-        text("object_kind", "'tables', or the kind that a lacking method leaves out.").key(),
+        text("object_kind", "'tables', the kind that a lacking method leaves out, or 'databases' of a metastore that has not said yet which it has.").key(),
         int("source_count", "How many the metastore is known to have: those it listed, and what events told since; NULL before it was asked.").null(),
         int("mirrored_count", "How many are mirrored; NULL when it cannot be compared.").null(),
         int("missing_count", "How many it is known to have that are not mirrored: not read yet, or not readable (see sync.errors); NULL before it was asked.").null(),
