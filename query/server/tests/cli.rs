@@ -265,6 +265,43 @@ fn check_tells_what_each_metastore_is_and_what_to_fix() {
 }
 
 #[test]
+fn check_claims_no_events_of_a_metastore_that_holds_nothing() {
+    let empty = SampleSpec::new("empty", Generation::V3_1, Content::Empty).without_events();
+    let empty = SampleServer::start(&empty, ServerOptions::default()).unwrap();
+    let place = Place::new(&metastore("empty", &empty.uri()));
+    let output = place.run("check", &[]);
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("its log is empty"), "{told}");
+    assert!(!told.contains("changes: events, the newest is"), "{told}");
+}
+
+#[test]
+fn check_tells_a_log_that_cannot_be_read_from_none() {
+    let server = sample("broken");
+    let trouble = Trouble::Fail { message: "no privilege".to_owned() };
+    server.trouble(TroubleRule::on_method("get_current_notificationEventId", trouble));
+    let place = Place::new(&metastore("broken", &server.uri()));
+    let output = place.run("check", &[]);
+    let told = text(&output.stdout);
+    assert!(told.contains("its notification log cannot be read: METASTORE_ERROR: "), "{told}");
+    assert!(!told.contains("it keeps no notification log"), "{told}");
+}
+
+#[test]
+fn a_log_that_appears_is_said_to_be_followed() {
+    let server = SampleSpec::new("mute", Generation::V2_3, Content::Company).without_events();
+    let server = SampleServer::start(&server, ServerOptions::default()).unwrap();
+    let pauses = "poll_interval_ms = 100\npass_interval_ms = 1_000\n";
+    let place = Place::new(&(metastore("mute", &server.uri()) + pauses));
+    let serving = Serving::start(&place);
+    serving.wait_for("mirrored, following");
+    server.with(|metastore| metastore.start_events());
+    serving.wait_for("it keeps a log now: following events");
+    assert_eq!(serving.end(), Some(0));
+}
+
+#[test]
 fn store_held_by_another_process_is_named() {
     let place = Place::new(&metastore("gone", "thrift://127.0.0.1:1"));
     let serving = Serving::start(&place);

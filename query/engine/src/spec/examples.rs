@@ -90,7 +90,7 @@ pub const EXAMPLES: &[Example] = &[
     example(
         ("sync", "coverage"),
         "What is missing from the mirror?",
-        "SELECT * FROM sync.coverage WHERE missing_count > 0 OR missing_method IS NOT NULL",
+        "SELECT * FROM sync.coverage WHERE missing_count > 0 OR missing_method IS NOT NULL OR source_count IS NULL",
     ),
     example(
         ("sync", "runs"),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use skep_catalog::change::{FollowMode, FollowState};
+use skep_catalog::change::{FollowMode, FollowState, FollowStatus, SeenError};
 use skep_catalog::limits::ERRORS_KEPT_MAX;
 use skep_catalog::model::DatabaseName;
 use skep_catalog::snapshot::MetastoreView;
@@ -38,7 +38,9 @@ pub fn status(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<
                 status.next_run_at.into(),
                 status.last_pass_at.into(),
                 metastore.mirrored_at.into(),
-                metastore.ledger.errors().len().into(),
+                (metastore.ledger.errors().filter(|seen| !is_told_by_status(seen, &status)).count()
+                    + usize::from(status.error.is_some()))
+                .into(),
                 fault.map(|f| f.code.as_str()).into(),
                 fault.map(|f| f.message()).into(),
                 error_at.into(),
@@ -95,8 +97,24 @@ pub fn runs(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Ve
 pub fn errors(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
     per_metastore(pinned, tests, move |pinned, index, wanted| {
         let metastore = &pinned.snapshot.metastores[index];
+        let status = pinned.status(metastore);
         let mut rows = Rows::new(spec, wanted);
-        for seen in metastore.ledger.errors() {
+        if let Some((fault, at)) = &status.error {
+            rows.push(&[
+                (&metastore.name).into(),
+                Value::Null,
+                Value::Null,
+                Value::Null,
+                Value::Null,
+                fault.code.as_str().into(),
+                fault.message().into(),
+                fault.fix().into(),
+                (*at).into(),
+                (*at).into(),
+                1_u64.into(),
+            ]);
+        }
+        for seen in metastore.ledger.errors().filter(|seen| !is_told_by_status(seen, &status)) {
             let error = &seen.error;
             rows.push(&[
                 (&metastore.name).into(),
@@ -114,6 +132,12 @@ pub fn errors(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> 
         }
         rows.finish()
     })
+}
+
+/// Whether a row about the metastore itself gives way to the one that says why nothing of it can be
+/// read at all.
+fn is_told_by_status(seen: &SeenError, status: &FollowStatus) -> bool {
+    status.error.is_some() && seen.error.database.is_none()
 }
 
 /// How many tables of each database could not be read and are not mirrored either.
@@ -173,6 +197,20 @@ pub fn coverage(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -
         );
         names.sort();
         names.dedup();
+        if names.is_empty() && metastore.mirrored_at.is_none() {
+            // Nobody has said yet what there is.
+            rows.push(&[
+                (&metastore.name).into(),
+                Value::Null,
+                Value::Null,
+                "databases".into(),
+                Value::Null,
+                0_u64.into(),
+                Value::Null,
+                Value::Null,
+                Value::Null,
+            ]);
+        }
         let unreadable = unreadable_tables(metastore);
         let is_polled = pinned.status(metastore).mode == FollowMode::Polling;
         for name in &names {

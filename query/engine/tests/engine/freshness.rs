@@ -1,8 +1,9 @@
 //! What is said of how fresh and how complete the mirror is.
 
-use skep_catalog::change::{Change, ObjectError, Origin, Stamp};
+use skep_catalog::change::{Change, FollowState, ObjectError, Origin, Stamp};
 use skep_catalog::fault::{Code, Fault};
 use skep_catalog::model::DatabaseName;
+use skep_catalog::snapshot::MetastoreSettings;
 
 use crate::fixture::{Fixture, fixture, read_alone, unpartitioned};
 
@@ -93,4 +94,28 @@ fn what_the_first_mirror_has_not_reached_yet_is_missing() {
     let sql = "SELECT catalog_name, database_name, source_count, mirrored_count, missing_count \
                FROM sync.coverage WHERE metastore_name = 'west' ORDER BY 1";
     assert_eq!(f.rows(sql), [["hive", "sales", "9", "1", "8"], ["spark", "lab", "-", "1", "-"]]);
+}
+
+#[test]
+fn a_metastore_that_was_never_reached_is_missing_as_a_whole() {
+    let f = fixture();
+    let metastores = f.catalog.snapshot().metastores.clone();
+    let mut settings: Vec<_> = metastores.iter().map(|metastore| metastore.settings.clone()).collect();
+    settings.push(MetastoreSettings { name: "south".into(), ..settings[0].clone() });
+    let south = f.catalog.declare(&settings).unwrap()[2];
+    f.catalog.update_status(south, |status| {
+        status.state = FollowState::Error;
+        status.error =
+            Some((Fault::new(Code::METASTORE_UNREACHABLE, "metastore south", "refused"), 7_000_000));
+    });
+    let of_south = |columns: &str, table: &str| {
+        f.rows(&format!("SELECT {columns} FROM sync.{table} WHERE metastore_name = 'south'"))
+    };
+    assert_eq!(
+        of_south("catalog_name, error_code, CAST(to_unixtime(last_seen_at) AS BIGINT)", "errors"),
+        [["-", "METASTORE_UNREACHABLE", "7"]]
+    );
+    assert_eq!(of_south("error_count", "status"), [["1"]]);
+    let counts = "catalog_name, database_name, object_kind, source_count, mirrored_count, missing_count";
+    assert_eq!(of_south(counts, "coverage"), [["-", "-", "databases", "-", "0", "-"]]);
 }

@@ -131,7 +131,23 @@ fn describe_events(text: &mut String, metastore: &MetastoreConfig, facts: &Sourc
         "new and dropped tables every {} ms, altered ones every {} ms",
         options.poll_interval_ms, options.pass_interval_ms
     );
+    let log = match (facts.head_event_id, &facts.log_fault) {
+        (Some(0), _) => {
+            "its log is empty, as is all else in it: whether it keeps one shows with the first change"
+        }
+        (Some(_), _) => "it keeps a notification log",
+        (None, Some(_)) => "its notification log cannot be read",
+        (None, None) => "it keeps no notification log",
+    };
+    if let Some(fault) = &facts.log_fault {
+        put(text, format_args!("  {log}: {fault}"));
+    }
     match (facts.head_event_id, options.follow.as_str()) {
+        (Some(0), "polling") => {
+            put(text, format_args!("  changes: polling, as configured ({polling}); {log}"));
+        }
+        (Some(0), "events") => put(text, format_args!("  changes: events, as configured; {log}")),
+        (Some(0), _) => put(text, format_args!("  changes: events, or else polling ({polling}): {log}")),
         (Some(id), "polling") => {
             put(
                 text,
@@ -142,13 +158,13 @@ fn describe_events(text: &mut String, metastore: &MetastoreConfig, facts: &Sourc
         }
         (Some(id), _) => put(text, format_args!("  changes: events, the newest is {id}")),
         (None, "events") => {
-            put(text, format_args!("  changes: none: follow = \"events\", but it keeps no notification log"));
+            put(text, format_args!("  changes: none: follow = \"events\", but {log}"));
             put(text, format_args!("{LISTENER_FIX}, or use follow = \"auto\""));
             return false;
         }
         (None, follow) => {
-            put(text, format_args!("  changes: polling, it keeps no notification log ({polling})"));
-            if follow == "auto" {
+            put(text, format_args!("  changes: polling, {log} ({polling})"));
+            if follow == "auto" && facts.log_fault.is_none() {
                 put(text, format_args!("{LISTENER_FIX}"));
             }
         }
