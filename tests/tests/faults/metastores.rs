@@ -97,6 +97,66 @@ fn metastore_that_resets_harms_only_itself() {
     ill_for_a_while("reset", Trouble::Reset, "METASTORE_CLOSED");
 }
 
+#[test]
+fn metastore_that_closes_in_the_middle_of_answers_harms_only_itself() {
+    ill_for_a_while("close", Trouble::Close, "METASTORE_CLOSED");
+}
+
+#[test]
+fn metastore_that_closes_without_an_answer_harms_only_itself() {
+    ill_for_a_while("hangup", Trouble::Hangup, "METASTORE_CLOSED");
+}
+
+#[test]
+fn metastore_that_fails_undeclared_harms_only_itself() {
+    ill_for_a_while("fail", Trouble::Fail { message: "broken".to_owned() }, "METASTORE_ERROR");
+}
+
+#[test]
+fn metastore_whose_database_fails_harms_only_itself() {
+    ill_for_a_while("meta", Trouble::Meta { message: "no connection".to_owned() }, "METASTORE_ERROR");
+}
+
+#[test]
+fn metastore_that_answers_garbage_while_it_is_followed_harms_only_itself() {
+    for garbage in [Garbage::CountBeyondRest, Garbage::WrongType, Garbage::HttpText, Garbage::EndlessStruct] {
+        ill_for_a_while(&format!("{garbage:?}"), Trouble::Garbage(garbage), "METASTORE_MALFORMED");
+    }
+}
+
+/// Everything but the log fails, one method after the other, while it is followed: the change shows
+/// in the end, and nothing is lost meanwhile.
+#[test]
+fn methods_that_fail_while_events_wait_lose_nothing() {
+    let troubles = [
+        Trouble::Fail { message: "broken".to_owned() },
+        Trouble::Meta { message: "no connection".to_owned() },
+        Trouble::Close,
+        Trouble::Garbage(Garbage::WrongType),
+    ];
+    let server = server("dc1", Generation::V3_1);
+    let skep = Skep::of(&[]);
+    let live = follow(std::slice::from_ref(&server), &skep);
+    live.settles();
+    let tables = live.value("SELECT count(*) FROM catalog.tables");
+    let table = some_table(&server);
+    for (at, trouble) in troubles.into_iter().enumerate() {
+        for method in ["get_table_objects_by_name_req", "get_next_notification"] {
+            let mark = format!("{at} {method}");
+            server.trouble(TroubleRule::on_method(method, trouble.clone()).times(2));
+            server.with(|metastore| metastore.set_table_parameter(&table, "mark", &mark)).unwrap();
+            live.becomes(
+                "SELECT property_value FROM catalog.table_properties WHERE property_key = 'mark'",
+                mark.as_str(),
+            );
+            assert_eq!(live.value("SELECT count(*) FROM catalog.tables"), tables, "{mark}");
+            server.calm();
+        }
+    }
+    live.becomes("SELECT count(*) FROM federation.metastores WHERE error_code IS NOT NULL", 0);
+    live.becomes("SELECT count(*) FROM sync.errors", 0);
+}
+
 /// `skep sync` over three metastores of which one answers garbage of every kind: exit code 2, the
 /// ill one named, the others whole, and no more memory than the limits allow.
 #[test]
