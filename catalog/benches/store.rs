@@ -236,8 +236,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("merge: {merged} collections in {:.2} s", begin.elapsed().as_secs_f64());
     let rebuild = store.rebuild()?;
     println!(
-        "rebuild: {} bytes to {} in {} ms, {} ms of them without writes",
-        rebuild.before_bytes, rebuild.after_bytes, rebuild.elapsed_ms, rebuild.blocked_ms
+        "rebuild: {} bytes to {} ({} of them live) in {} ms, {} ms of them without writes",
+        rebuild.before_bytes,
+        rebuild.after_bytes,
+        store.facts().live_bytes,
+        rebuild.elapsed_ms,
+        rebuild.blocked_ms
     );
     Ok(())
 }

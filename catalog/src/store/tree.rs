@@ -180,6 +180,20 @@ impl Tree {
         if batch.is_empty() {
             return Ok(());
         }
+        self.check_free()?;
+        if let Some(written) = self.written.lock().as_mut() {
+            written.extend(batch.keys);
+        }
+        let outcome = self.guard("write", || {
+            self.db.apply_batch(batch.inner)?;
+            self.db.flush()
+        });
+        self.is_broken.fetch_or(outcome.is_err(), Ordering::Relaxed);
+        outcome.map(|_| ())
+    }
+
+    /// Errors: `STORE_FULL` when so little space is free that nothing is to be written.
+    fn check_free(&self) -> Result<(), Fault> {
         let free = self.disk_free_bytes()?;
         if free < self.disk_free_bytes_min {
             return Err(Fault::new(
@@ -192,15 +206,7 @@ impl Tree {
                 ),
             ));
         }
-        if let Some(written) = self.written.lock().as_mut() {
-            written.extend(batch.keys);
-        }
-        let outcome = self.guard("write", || {
-            self.db.apply_batch(batch.inner)?;
-            self.db.flush()
-        });
-        self.is_broken.fetch_or(outcome.is_err(), Ordering::Relaxed);
-        outcome.map(|_| ())
+        Ok(())
     }
 
     /// Everything written so far survives a loss of power.

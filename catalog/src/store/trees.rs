@@ -18,6 +18,7 @@ use arc_swap::ArcSwap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::StoreOptions;
+use super::keys::{self, Record};
 use super::tree::{Refusal, Tree, io_fault};
 use crate::fault::{Code, Fault};
 
@@ -109,7 +110,13 @@ impl Successor<'_> {
     /// Copies what is there, beside readers and the writer.
     pub fn copy(&self) -> Result<(), Fault> {
         let tree = self.tree()?;
-        self.old.copy_all(tree)?;
+        // Large records first: sled fills its log with those of one kind, and does not move them
+        // for the garbage that many small ones leave among them.
+        let (hot, delta) = (keys::all(Record::Hot), keys::all(Record::Delta));
+        let (hot, delta) = (hot.as_slice(), delta.as_slice());
+        self.old.copy_range(tree, hot..delta)?;
+        self.old.copy_range(tree, ..hot)?;
+        self.old.copy_range(tree, delta..)?;
         tree.sync()?;
         sync_all(tree.path()).map_err(|error| io_fault(tree.path(), "flush", &error))
     }

@@ -4,13 +4,17 @@
 //! that were written meanwhile. Records are copied as they are, broken seals included, so that
 //! damage is told where it would have been.
 
+use std::collections::VecDeque;
+use std::ops::RangeBounds;
 use std::sync::atomic::Ordering;
 
 use super::{Batch, Tree};
 use crate::fault::{Code, Fault};
 
-/// Bytes that are copied with one write.
+/// Bytes that are copied at once: more of them leave less garbage.
 const BATCH_BYTES: u64 = 4 << 20;
+/// Keys that are ahead of the records at least: more than a page of sled holds.
+const AHEAD: usize = 32;
 
 impl Tree {
     /// Begins to note the keys that are written, for [`Tree::copy_written`]; or ends it. Nobody
@@ -19,20 +23,40 @@ impl Tree {
         *self.written.lock() = is_noted.then(Default::default);
     }
 
-    /// Copies all records. Those that are written meanwhile may be there or not.
-    pub fn copy_all(&self, copy: &Self) -> Result<(), Fault> {
-        let mut batch = Batch::new();
-        let mut records = self.db.iter();
+    /// Copies all records of a range of keys. Those that are written meanwhile may be there or
+    /// not.
+    ///
+    /// sled writes a page anew with all it holds when it is split, and when it was changed ten
+    /// times. So keys run ahead of their records: in order of key, pages are split into nine empty
+    /// records each, and filling those does neither, so that each record is written once.
+    pub fn copy_range<'k>(&self, copy: &Self, keys: impl RangeBounds<&'k [u8]>) -> Result<(), Fault> {
+        let (mut ahead, mut bytes) = (VecDeque::new(), 0);
+        let mut records = self.db.range(keys);
         while let Some((key, sealed)) = self.guard("copy", || records.next().transpose())? {
-            batch.put_sealed(key, sealed);
-            if BATCH_BYTES <= batch.bytes {
-                copy.write(std::mem::take(&mut batch))?;
+            copy.guard("write", || copy.db.insert(&key, sled::IVec::default()))?;
+            bytes += (key.len() + sealed.len()) as u64;
+            ahead.push_back((key, sealed));
+            if BATCH_BYTES <= bytes {
+                let length = ahead.len().saturating_sub(AHEAD);
+                copy.fill(ahead.drain(..length))?;
+                bytes = 0;
             }
         }
-        copy.write(batch)
+        copy.fill(ahead.drain(..))
     }
 
-    /// Makes the copy equal, after [`Tree::copy_all`]. Nobody may write meanwhile.
+    fn fill(&self, records: impl Iterator<Item = (sled::IVec, sled::IVec)>) -> Result<(), Fault> {
+        self.check_free()?;
+        self.guard("write", || {
+            for (key, sealed) in records {
+                self.db.insert(key, sealed)?;
+            }
+            self.db.flush()
+        })?;
+        Ok(())
+    }
+
+    /// Makes the copy equal, after [`Tree::copy_range`]. Nobody may write meanwhile.
     pub fn copy_written(&self, copy: &Self) -> Result<(), Fault> {
         if self.is_broken.load(Ordering::Relaxed) {
             let what = format!("store {}: copy", self.path.display());
