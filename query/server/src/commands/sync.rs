@@ -112,7 +112,7 @@ impl Display {
         let bar = self.bars.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::new(0));
             // The template is a constant: that it parses is seen at the first run.
-            if let Ok(style) = ProgressStyle::with_template("{prefix:12} {bar:24} {msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{prefix:12} {bar:24} {wide_msg}") {
                 bar.set_style(style);
             }
             bar.with_prefix(name.to_owned())
@@ -160,7 +160,8 @@ impl Line {
         };
         match &self.bar {
             Some(bar) => {
-                bar.set_length(sums.0);
+                // Nothing known yet is nothing done, not all.
+                bar.set_length(sums.0.max(1));
                 bar.set_position(sums.1);
                 bar.set_message(text);
             }
