@@ -251,6 +251,7 @@ fn is_other(known: &SourceFacts, now: &SourceFacts, uris: &[String]) -> bool {
 async fn begin_anew(session: &Session) -> Result<(), Fault> {
     tracing::warn!("another metastore answers than the one that was mirrored: reading everything again");
     session.found_other();
+    session.include_only(None);
     let mut changes = vec![Change::ClearPosition];
     changes.extend(runs::abandon_first(session));
     session.apply(session.now(), changes).await.map(|_| ())

@@ -110,8 +110,13 @@ impl HmsSource {
         let has_catalogs = match known {
             Some(known) => known,
             None => {
-                let found =
-                    is_there(self.ask("get_catalogs", &nothing(), NEVER_NOT_FOUND, |_, _, _| Ok(())).await)?;
+                let asked = self.ask("get_catalogs", &nothing(), NEVER_NOT_FOUND, |_, _, _| Ok(())).await;
+                let found = match asked {
+                    // An error that it does not declare says nothing of what it has, and names in
+                    // the wrong dialect are not found: nothing is remembered.
+                    Err(failure) if failure.is_undeclared => return Err(failure.fault),
+                    asked => is_there(asked)?,
+                };
                 *self.has_catalogs.lock() = Some(found);
                 found
             }

@@ -563,6 +563,24 @@ async fn a_database_that_is_down_is_no_missing_log() {
 }
 
 #[tokio::test]
+async fn a_server_that_failed_when_asked_for_catalogs_is_asked_again() {
+    let is_down = Arc::new(AtomicBool::new(true));
+    let is_up = is_down.clone();
+    let script: Script = Arc::new(move |method, body| match method {
+        _ if is_down.load(std::sync::atomic::Ordering::Relaxed) => Some(Err(6)),
+        "get_databases" if body.windows(6).any(|bytes| bytes == b"@hive#") => {
+            result(|w| w.field_strings(0, &[""; 0]))
+        }
+        "get_databases" => result(|w| w.field_strings(0, &["default", "sales"])),
+        _ => None,
+    });
+    let (source, _) = serve(script).await;
+    assert_eq!(source.probe().await.unwrap_err().code, Code::METASTORE_ERROR);
+    is_up.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(source.database_names("hive").await.unwrap(), ["default", "sales"]);
+}
+
+#[tokio::test]
 async fn tables_are_found_however_their_names_are_spelled() {
     let script: Script = Arc::new(|method, _| match method {
         "get_table_objects_by_name_req" => tables_of(&names(&["Orders"])),
