@@ -28,8 +28,11 @@ pub(super) struct Loaded {
     pub graveyard: Graveyard,
     /// Sorted by name.
     pub metastores: Vec<Arc<MetastoreView>>,
-    pub statuses: HashMap<MetastoreId, (FollowStatus, Vec<EndpointStatus>)>,
+    pub statuses: HashMap<MetastoreId, Status>,
 }
+
+/// Status of a follower, and the endpoints of its metastore.
+type Status = (FollowStatus, Vec<EndpointStatus>);
 
 /// Errors: `STORE_DAMAGED` when a record above the metastores is damaged.
 pub(super) fn all(tree: &Tree, decoder: &dyn Decoder, report: &mut OpenReport) -> Result<Loaded, Fault> {
@@ -52,21 +55,33 @@ pub(super) fn all(tree: &Tree, decoder: &dyn Decoder, report: &mut OpenReport) -
     })?;
     for mut view in views {
         let id = view.id;
-        let read = metastore(tree, &mut view, &dead, decoder, &mut loaded.interner).and_then(|()| {
-            let status = tree.get(&keys::of_metastore(Record::Status, id))?;
-            let status = status.map(|bytes| record::read_status(&bytes)).transpose()?.unwrap_or_default();
-            view.ledger = Ledger::load(tree, id, &mut loaded.interner)?;
-            Ok(status)
-        });
-        let status = match read {
-            Ok(read) => read,
+        match metastore(tree, &mut view, &dead, decoder, &mut loaded.interner) {
+            Ok(()) => {}
             Err(fault) if fault.code == Code::STORE_DAMAGED => {
                 report.healed.push(format!(
                     "emptied metastore {}, which is mirrored again: {}",
                     view.name,
                     fault.message()
                 ));
-                view = empty(tree, view)?;
+                view = empty(view);
+                replace(tree, &view, &Record::OF_METASTORE)?;
+            }
+            Err(fault) => return Err(fault),
+        }
+        let status = match book(tree, id, &mut loaded.interner) {
+            Ok((ledger, status)) => {
+                view.ledger = ledger;
+                status
+            }
+            // What is mirrored stays; without a position all of it is read again.
+            Err(fault) if fault.code == Code::STORE_DAMAGED => {
+                report.healed.push(format!(
+                    "forgot runs, events and errors of metastore {}, which is read again: {}",
+                    view.name,
+                    fault.message()
+                ));
+                view.position = None;
+                replace(tree, &view, &[&Record::OF_BOOK[..], &[Record::Status]].concat())?;
                 Default::default()
             }
             Err(fault) => return Err(fault),
@@ -86,26 +101,35 @@ fn misplaced() -> Fault {
     )
 }
 
-/// Takes everything out of a metastore but its settings.
-fn empty(tree: &Tree, view: MetastoreView) -> Result<MetastoreView, Fault> {
-    let view = MetastoreView {
+/// A metastore of which nothing is left but its settings.
+fn empty(view: MetastoreView) -> MetastoreView {
+    MetastoreView {
         position: None,
         mirrored_at: None,
         catalogs: Vec::new(),
         privileges: Collection::empty(Address::privileges(view.id)),
-        ledger: Ledger::default(),
         ..view
-    };
+    }
+}
+
+/// Removes all records of these kinds of a metastore, and writes its own.
+fn replace(tree: &Tree, view: &MetastoreView, kinds: &[Record]) -> Result<(), Fault> {
     let mut batch = Batch::new();
-    for kind in Record::OF_METASTORE {
-        tree.scan(&keys::of_metastore(kind, view.id), |key, _| {
+    for kind in kinds {
+        tree.scan(&keys::of_metastore(*kind, view.id), |key, _| {
             batch.remove(key);
             Ok(())
         })?;
     }
-    batch.put(&keys::of_metastore(Record::Metastore, view.id), &record::metastore(&view));
-    tree.write(batch)?;
-    Ok(view)
+    batch.put(&keys::of_metastore(Record::Metastore, view.id), &record::metastore(view));
+    tree.write(batch)
+}
+
+/// The bookkeeping of a metastore, and the status of its follower.
+fn book(tree: &Tree, id: MetastoreId, interner: &mut Interner) -> Result<(Ledger, Status), Fault> {
+    let status = tree.get(&keys::of_metastore(Record::Status, id))?;
+    let status = status.map(|bytes| record::read_status(&bytes)).transpose()?.unwrap_or_default();
+    Ok((Ledger::load(tree, id, interner)?, status))
 }
 
 /// The four bytes or eight bytes of a number in a key.
