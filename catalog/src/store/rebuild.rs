@@ -12,10 +12,12 @@ use crate::fault::{Code, Fault};
 
 /// Bytes beyond twice the live ones that are not worth a rebuild.
 const SLACK_BYTES: u64 = 16 << 20;
-/// Between exact looks whether a rebuild is due, and before the next one.
+/// Between exact looks whether a rebuild is due.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
-/// After a rebuild, this many times as long as it took passes before the next.
+/// After a rebuild, this many times as long as it took passes before the next, and not less than
+/// the time beside it.
 const PAUSE_FACTOR: u32 = 30;
+const PAUSE_MIN: Duration = Duration::from_secs(10);
 /// Before a rebuild that failed is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(600);
 
@@ -56,9 +58,8 @@ impl Schedule {
 }
 
 impl Catalog {
-    /// Rebuilds the store when it has grown to more than twice of what it needs, not more often
-    /// than every minute, and so that it takes a thirtieth of the time at most. Run in the
-    /// background, like [`Catalog::merge`].
+    /// Rebuilds the store when it has grown to more than twice of what it needs, so that this takes
+    /// a thirtieth of the time at most. Run in the background, like [`Catalog::merge`].
     ///
     /// Errors: those of [`Catalog::rebuild`].
     pub fn rebuild_if_due(&self) -> Result<Option<Rebuild>, Fault> {
@@ -99,7 +100,7 @@ impl Catalog {
         let before = self.facts();
         let outcome = self.copy_and_switch(schedule.copy_bytes(before.live_bytes), &before, step);
         let pause = match &outcome {
-            Ok(_) => LOOK_INTERVAL.max(begin.elapsed() * PAUSE_FACTOR),
+            Ok(_) => PAUSE_MIN.max(begin.elapsed() * PAUSE_FACTOR),
             Err(_) => RETRY_PAUSE,
         };
         schedule.next_look = Some(Instant::now() + pause);

@@ -160,7 +160,7 @@ fn store_that_has_grown_is_rebuilt_by_its_upkeep() {
     assert_eq!(store.facts().last_rebuild.unwrap(), rebuild);
     assert!(rebuild.after_bytes < rebuild.before_bytes / 8, "{rebuild:?}");
     assert_eq!(shown(&store.snapshot()), before);
-    assert_eq!(store.rebuild_if_due().unwrap(), None, "not twice in a minute");
+    assert_eq!(store.rebuild_if_due().unwrap(), None, "not at once again");
     wait_for_names(folder.path(), &["CURRENT", "tree-1"]);
 }
 
