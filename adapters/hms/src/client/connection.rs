@@ -5,10 +5,11 @@
 //! place is between [`Opener::connect`] and [`Connection`].
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use rustls::pki_types::ServerName;
 use skep_catalog::fault::{Code, Fault};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -16,12 +17,16 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use super::budget::{ReplyBudget, Share};
 use super::endpoint::Endpoint;
 use super::{ClientOptions, tls};
 use crate::thrift::{
-    ApplicationException, Limits, Message, MessageDecoder, MessageType, ThriftError, Wire, Writer,
-    encode_message,
+    ApplicationException, LARGE_BYTES, Limits, Message, MessageDecoder, MessageType, ThriftError, Wire,
+    Writer, encode_message,
 };
+
+/// What is read at once at most.
+const READ_BYTES: usize = 1 << 20;
 
 /// What a connection runs over.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -36,6 +41,8 @@ pub(super) enum Broken {
     Tls(String),
     /// The deadline passed after so many bytes of the reply.
     Late { bytes: usize, timeout_ms: u64 },
+    /// The deadline passed while the rest of a large reply waited for its share of so many bytes.
+    Crowded { bytes: usize, timeout_ms: u64, bytes_max: usize },
     /// The connection ended after so many bytes of the reply.
     Closed { bytes: usize, why: String },
     /// The reply is not what it should be.
@@ -48,7 +55,7 @@ impl Broken {
     pub(super) fn code(&self) -> Code {
         match self {
             Self::Connect(_) | Self::Tls(_) => Code::METASTORE_UNREACHABLE,
-            Self::Late { .. } => Code::METASTORE_SLOW,
+            Self::Late { .. } | Self::Crowded { .. } => Code::METASTORE_SLOW,
             Self::Closed { .. } => Code::METASTORE_CLOSED,
             Self::Malformed(_) => Code::METASTORE_MALFORMED,
             Self::Refused(_) => Code::METASTORE_REFUSED,
@@ -65,6 +72,10 @@ impl fmt::Display for Broken {
             Self::Late { bytes, timeout_ms } => {
                 write!(f, "no complete reply within {timeout_ms} ms, {bytes} bytes came")
             }
+            Self::Crowded { bytes, timeout_ms, bytes_max } => write!(
+                f,
+                "no room for the rest of a large reply within {timeout_ms} ms, {bytes} bytes came: those of all metastores together may take {bytes_max} bytes"
+            ),
             Self::Closed { bytes: 0, why } => write!(f, "{why} before an answer came"),
             Self::Closed { bytes, why } => write!(f, "{why} after {bytes} bytes of the reply"),
             Self::Malformed(why) => f.write_str(why),
@@ -82,8 +93,32 @@ impl From<ThriftError> for Broken {
 /// An answer.
 pub(super) enum Reply {
     /// Body of the result struct.
-    Result(Bytes),
+    Result(ReplyBody),
     Exception(ApplicationException),
+}
+
+/// The body of a result struct. As long as it is there, so is its share of the memory for replies.
+#[derive(Debug)]
+pub struct ReplyBody {
+    bytes: Bytes,
+    _share: Option<Share>,
+}
+
+impl Deref for ReplyBody {
+    type Target = Bytes;
+
+    fn deref(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+/// How far a reply has come.
+#[derive(Default)]
+struct Progress {
+    bytes: usize,
+    /// It waits for its share.
+    waits: bool,
+    share: Option<Share>,
 }
 
 /// Opens connections.
@@ -92,6 +127,7 @@ pub(super) struct Opener {
     limits: Limits,
     connect_timeout_ms: u64,
     request_timeout_ms: u64,
+    budget: ReplyBudget,
     tls: Option<(TlsConnector, Option<String>)>,
     /// User and groups to claim.
     claim: Option<(String, Vec<String>)>,
@@ -111,6 +147,7 @@ impl Opener {
             limits: options.limits(),
             connect_timeout_ms: options.connect_timeout_ms,
             request_timeout_ms: options.request_timeout_ms,
+            budget: options.reply_budget.clone(),
             tls,
             claim: options.user.clone().map(|user| (user, options.groups.clone())),
         })
@@ -139,6 +176,8 @@ impl Opener {
             wire: self.wire,
             sequence_id: 0,
             request_timeout_ms: self.request_timeout_ms,
+            reply_bytes_max: self.limits.message_bytes_max,
+            budget: self.budget.clone(),
             endpoint: index,
             idle_since: started,
         };
@@ -183,6 +222,8 @@ pub(super) struct Connection {
     wire: Wire,
     sequence_id: i32,
     request_timeout_ms: u64,
+    reply_bytes_max: usize,
+    budget: ReplyBudget,
     /// Place of its endpoint.
     pub(super) endpoint: usize,
     /// When it was last used.
@@ -204,16 +245,22 @@ impl Connection {
     ) -> Result<Reply, Broken> {
         self.sequence_id = self.sequence_id.wrapping_add(1);
         let request = encode_message(self.wire, method, MessageType::Call, self.sequence_id, arguments)?;
-        let mut bytes = 0;
-        let exchange = self.exchange(&request, &mut bytes);
+        let mut progress = Progress::default();
+        let exchange = self.exchange(&request, &mut progress);
         let message = match timeout_at(deadline, exchange).await {
             Ok(message) => message?,
-            Err(_) => return Err(Broken::Late { bytes, timeout_ms: self.request_timeout_ms }),
+            Err(_) => {
+                let (bytes, timeout_ms) = (progress.bytes, self.request_timeout_ms);
+                return Err(match progress.waits {
+                    true => Broken::Crowded { bytes, timeout_ms, bytes_max: self.budget.bytes_max() },
+                    false => Broken::Late { bytes, timeout_ms },
+                });
+            }
         };
-        self.check(method, message)
+        self.check(method, message, progress.share)
     }
 
-    async fn exchange(&mut self, request: &[u8], bytes: &mut usize) -> Result<Message, Broken> {
+    async fn exchange(&mut self, request: &[u8], progress: &mut Progress) -> Result<Message, Broken> {
         let closed =
             |bytes: usize, e: std::io::Error| Broken::Closed { bytes, why: format!("connection lost: {e}") };
         self.stream.write_all(request).await.map_err(|e| closed(0, e))?;
@@ -222,15 +269,25 @@ impl Connection {
             if let Some(message) = self.decoder.next()? {
                 return Ok(message);
             }
-            match self.stream.read_buf(self.decoder.buffer()).await {
-                Ok(0) => return Err(Broken::Closed { bytes: *bytes, why: "connection closed".to_owned() }),
-                Ok(count) => *bytes += count,
-                Err(e) => return Err(closed(*bytes, e)),
+            if progress.share.is_none() && LARGE_BYTES / 2 < self.decoder.held_bytes() {
+                progress.waits = true;
+                progress.share = self.budget.share(self.reply_bytes_max).await;
+                progress.waits = false;
+            }
+            // TLS clears what it may write to before it writes.
+            let mut room = self.decoder.buffer().limit(READ_BYTES);
+            match self.stream.read_buf(&mut room).await {
+                Ok(0) => {
+                    let why = "connection closed".to_owned();
+                    return Err(Broken::Closed { bytes: progress.bytes, why });
+                }
+                Ok(count) => progress.bytes += count,
+                Err(e) => return Err(closed(progress.bytes, e)),
             }
         }
     }
 
-    fn check(&self, method: &str, message: Message) -> Result<Reply, Broken> {
+    fn check(&self, method: &str, message: Message, share: Option<Share>) -> Result<Reply, Broken> {
         if message.name != method {
             return Err(Broken::Malformed(format!("the reply is of method {:?}", message.name)));
         }
@@ -239,7 +296,7 @@ impl Connection {
             return Err(Broken::Malformed(format!("the reply has sequence id {actual}, not {expected}")));
         }
         match message.message_type {
-            MessageType::Reply => Ok(Reply::Result(message.body)),
+            MessageType::Reply => Ok(Reply::Result(ReplyBody { bytes: message.body, _share: share })),
             MessageType::Exception => Ok(Reply::Exception(ApplicationException::decode(&message.body)?)),
             other => Err(Broken::Malformed(format!("the reply is a {other:?}"))),
         }

@@ -4,6 +4,7 @@
 //! Invariants: a connection is either idle in the pool or owned by exactly one call; one whose
 //! reply was late, cut off or malformed is never used again.
 
+mod budget;
 mod connection;
 mod endpoint;
 mod options;
@@ -14,7 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use skep_catalog::change::EndpointStatus;
 use skep_catalog::fault::{Code, Fault};
@@ -25,6 +25,8 @@ use connection::{Broken, Connection, Opener, Reply};
 use endpoint::Endpoint;
 use pacing::Pacing;
 
+pub use budget::ReplyBudget;
+pub use connection::ReplyBody;
 pub use options::{ClientOptions, TlsOptions};
 
 /// Why a call brought no result struct.
@@ -119,7 +121,7 @@ impl Client {
     /// next one: only for methods that read.
     /// Waiting for a free place is not part of the deadline. Cancel safety: dropping the call
     /// drops its connection.
-    pub async fn call(&self, method: &str, arguments: &[u8]) -> Result<Bytes, CallError> {
+    pub async fn call(&self, method: &str, arguments: &[u8]) -> Result<ReplyBody, CallError> {
         let inner = &self.inner;
         inner.check_given_up(method)?;
         let place = inner.pacing.enter().await;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::ReplyBudget;
 use crate::thrift::{Limits, Protocol, Transport, Wire};
 
 /// How a metastore is reached.
@@ -35,6 +36,8 @@ pub struct ClientOptions {
     pub reply_bytes_max: usize,
     /// Bytes of one string in a reply that are accepted.
     pub string_bytes_max: usize,
+    /// Bytes that large replies take together, with those of other clients of the same budget.
+    pub reply_budget: ReplyBudget,
 }
 
 impl Default for ClientOptions {
@@ -53,6 +56,7 @@ impl Default for ClientOptions {
             groups: Vec::new(),
             reply_bytes_max: Limits::REPLY.message_bytes_max,
             string_bytes_max: Limits::REPLY.string_bytes_max,
+            reply_budget: ReplyBudget::default(),
         }
     }
 }

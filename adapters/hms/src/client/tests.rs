@@ -100,8 +100,8 @@ async fn every_wire_form_is_spoken() {
         let mut writer = crate::thrift::Writer::new();
         writer.field_string(1, "hello");
         let body = writer.finish_struct();
-        assert_eq!(client.call("get_table", &body).await.unwrap(), body);
-        assert_eq!(client.call("get_table", &body).await.unwrap(), body);
+        assert_eq!(**client.call("get_table", &body).await.unwrap(), *body);
+        assert_eq!(**client.call("get_table", &body).await.unwrap(), *body);
     }
 }
 
@@ -192,7 +192,7 @@ async fn calls_go_to_the_endpoint_that_works() {
     let (dead, cut) = (closed_uri().await, serve(|_| Answer { closes: true, ..Answer::now(vec![]) }).await);
     let live = serve(good).await;
     let client = Client::new("dc1", options(&[&dead, &cut, &live])).unwrap();
-    assert_eq!(client.call("get_table", &[0]).await.unwrap(), [0][..]);
+    assert_eq!(**client.call("get_table", &[0]).await.unwrap(), [0]);
     let states: Vec<_> = client.endpoints().iter().map(|endpoint| endpoint.state).collect();
     assert_eq!(states, ["error", "error", "ok"]);
     assert_eq!(client.endpoint_uri(), live);
@@ -206,7 +206,7 @@ async fn a_connection_closed_while_idle_is_replaced() {
     let uri = serve(|message| Answer { closes: true, ..good(message) }).await;
     let client = client(&uri);
     for _ in 0..5 {
-        assert_eq!(client.call("get_table", &[0]).await.unwrap(), [0][..]);
+        assert_eq!(**client.call("get_table", &[0]).await.unwrap(), [0]);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -301,7 +301,7 @@ async fn tls_checks_the_certificate_and_its_name() {
         server_name: Some(name.to_owned()),
         ..TlsOptions::default()
     };
-    assert_eq!(with(named("hms.example")).call("get_table", &[0]).await.unwrap(), [0][..]);
+    assert_eq!(**with(named("hms.example")).call("get_table", &[0]).await.unwrap(), [0]);
     let wrong_name = fault_of(&with(named("other.example"))).await;
     assert_eq!(wrong_name.code, Code::METASTORE_UNREACHABLE);
     assert!(wrong_name.why.contains("TLS"), "{wrong_name}");
@@ -311,4 +311,57 @@ async fn tls_checks_the_certificate_and_its_name() {
     let fault = Client::new("dc1", ClientOptions { tls: Some(missing), ..options(&[&uri]) }).err().unwrap();
     assert_eq!(fault.code, Code::CONFIG_UNREADABLE);
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A reply of this many bytes to every call but `get_table`.
+fn large(message: &Message) -> Answer {
+    if message.name == "get_table" {
+        return good(message);
+    }
+    let mut writer = crate::thrift::Writer::new();
+    writer.field_list(0, crate::thrift::Kind::String, 20);
+    (0..20).for_each(|_| writer.string(&"x".repeat(1 << 20)));
+    let body = writer.finish_struct();
+    let reply = encode_message(message.wire, &message.name, MessageType::Reply, message.sequence_id, &body);
+    Answer::now(reply.unwrap().to_vec())
+}
+
+#[tokio::test]
+async fn a_large_reply_waits_for_its_share_and_a_small_one_does_not() {
+    let uri = serve(large).await;
+    let reply_budget = ReplyBudget::new(64 << 20);
+    let with = |request_timeout_ms| {
+        let reply_budget = reply_budget.clone();
+        Client::new("dc1", ClientOptions { request_timeout_ms, reply_budget, ..options(&[&uri]) }).unwrap()
+    };
+    let all = reply_budget.share(usize::MAX).await;
+    let hurried = with(500);
+    assert_eq!(**hurried.call("get_table", &[0]).await.unwrap(), [0]);
+    let fault = hurried.fault("get_tables", hurried.call("get_tables", &[0]).await.unwrap_err());
+    assert_eq!(fault.code, Code::METASTORE_SLOW);
+    assert!(fault.why.contains("no room") && fault.why.contains("67108864 bytes"), "{fault}");
+    let patient = with(60_000);
+    let waiting = tokio::spawn(async move { patient.call("get_tables", &[0]).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!waiting.is_finished());
+    drop(all);
+    assert!(20 << 20 < waiting.await.unwrap().unwrap().len());
+}
+
+#[tokio::test]
+async fn many_large_replies_come_one_after_the_other() {
+    let reply_budget = ReplyBudget::new(1 << 20);
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let uri = serve(large).await;
+        let reply_budget = reply_budget.clone();
+        let options = ClientOptions { request_timeout_ms: 120_000, reply_budget, ..options(&[&uri]) };
+        let client = Client::new("dc1", options).unwrap();
+        calls.spawn(async move { client.call("get_tables", &[0]).await.unwrap().len() });
+    }
+    while let Some(bytes) = calls.join_next().await {
+        assert!(20 << 20 < bytes.unwrap());
+    }
+    // Every share was given back.
+    assert!(reply_budget.share(usize::MAX).await.is_some());
 }

@@ -4,6 +4,7 @@
 
 use bytes::{Buf, BufMut, BytesMut};
 
+use super::room::make_room;
 use super::{
     Flaw, Kind, Limits, Message, MessageType, Protocol, Reader, Result, ThriftError, Transport, Wire,
     bounded, fail,
@@ -145,6 +146,8 @@ impl Transcoder {
 
     /// Takes what it can from the front of `input`; true once the message is complete.
     pub(super) fn advance(&mut self, input: &mut BytesMut) -> Result<bool> {
+        // A byte becomes at most 8: a small number in a list.
+        make_room(&mut self.out, 8 * input.len(), self.limits.message_bytes_max);
         let mut position = 0;
         let outcome = loop {
             if self.pending > 0 {
@@ -179,6 +182,11 @@ impl Transcoder {
             self.header.unwrap_or_else(|| (String::new(), MessageType::Exception, 0));
         let wire = Wire { protocol: Protocol::Compact, transport };
         Message { name, message_type, sequence_id, body: self.out.freeze(), wire }
+    }
+
+    /// Bytes that are written so far.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.out.len()
     }
 
     fn room(&self) -> usize {

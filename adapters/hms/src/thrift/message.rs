@@ -4,6 +4,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::binary::Scanner;
 use super::compact::{self, Transcoder};
+use super::room::{LARGE_BYTES, make_room};
 use super::{Flaw, Kind, Limits, Reader, Result, ThriftError, bounded, fail};
 
 /// What a message is.
@@ -108,6 +109,9 @@ pub fn encode_message(
     Ok(out.freeze())
 }
 
+/// What is read at once.
+const CHUNK_BYTES: usize = 64 << 10;
+
 /// Puts messages together from the chunks that a connection delivers.
 ///
 /// Every byte is looked at once, however small the chunks are. The buffer never holds more than
@@ -141,13 +145,28 @@ impl MessageDecoder {
 
     /// Adds bytes that arrived.
     pub fn feed(&mut self, bytes: &[u8]) {
+        self.make_room(bytes.len());
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The buffer to read from a socket into (`read_buf`), with room for at least 64 KiB.
+    /// The buffer to read from a socket into (`read_buf`), with room for at least
+    /// 64 KiB.
     pub fn buffer(&mut self) -> &mut BytesMut {
-        self.buffer.reserve(64 << 10);
+        self.make_room(CHUNK_BYTES);
         &mut self.buffer
+    }
+
+    fn make_room(&mut self, more: usize) {
+        make_room(&mut self.buffer, more, self.limits.message_bytes_max + CHUNK_BYTES);
+    }
+
+    /// Bytes of the message that is coming in.
+    pub fn held_bytes(&self) -> usize {
+        let transcoded = match &self.state {
+            State::Compact(transcoder) => transcoder.held_bytes(),
+            _ => 0,
+        };
+        self.buffer.len() + transcoded
     }
 
     /// Whether no part of a message is waiting for its rest.
@@ -238,6 +257,9 @@ impl MessageDecoder {
         if count < self.buffer.capacity() / 4 {
             let bytes = Bytes::copy_from_slice(&self.buffer[..count]);
             self.buffer.advance(count);
+            if self.buffer.is_empty() && LARGE_BYTES < self.buffer.capacity() {
+                self.buffer = BytesMut::new();
+            }
             return bytes;
         }
         let bytes = self.buffer.split_to(count).freeze();

@@ -9,12 +9,14 @@ mod compact;
 mod exception;
 mod message;
 mod reader;
+mod room;
 mod tjson;
 mod writer;
 
 pub use exception::{ApplicationException, ExceptionKind};
 pub use message::{Message, MessageDecoder, MessageType, Protocol, Transport, Wire, encode_message};
 pub use reader::Reader;
+pub use room::LARGE_BYTES;
 pub use tjson::to_tjson;
 pub use writer::Writer;
 

@@ -277,8 +277,32 @@ fn an_endless_struct_ends_at_the_message_limit() {
         let expected = if wire == WIRES[1] { "bytes needed" } else { "limit is 1048576" };
         let text = error.unwrap().to_string();
         assert!(text.contains(expected), "{wire:?}: {text}");
-        assert!(decoder.buffer().capacity() <= 4 << 20);
+        // The last call made room for one more chunk.
+        assert!(decoder.buffer().capacity() <= (1 << 20) + (256 << 10));
     }
+}
+
+#[test]
+fn the_buffer_of_a_large_message_grows_to_its_limit_and_no_further() {
+    let limits = Limits { message_bytes_max: 40 << 20, string_bytes_max: 40 << 20, ..Limits::REPLY };
+    let mut decoder = MessageDecoder::new(Wire::default(), limits);
+    let mut start = encode_message(Wire::default(), "m", MessageType::Reply, 1, &[0]).unwrap().to_vec();
+    start.pop();
+    start.extend([&[Kind::String as u8, 0, 0][..], &(39_u32 << 20).to_be_bytes()].concat());
+    decoder.feed(&start);
+    let chunk = vec![b'x'; 64 << 10];
+    let mut capacities = Vec::new();
+    while decoder.held_bytes() < 39 << 20 {
+        assert_eq!(decoder.next(), Ok(None));
+        decoder.feed(&chunk);
+        let capacity = decoder.buffer().capacity();
+        if capacities.last() != Some(&capacity) {
+            capacities.push(capacity);
+        }
+    }
+    // It doubles while it is small; then it has room for all, so that it is never copied again.
+    assert_eq!(capacities.pop(), Some((40 << 20) + (64 << 10)), "{capacities:?}");
+    assert!(capacities.iter().all(|capacity| *capacity <= LARGE_BYTES), "{capacities:?}");
 }
 
 #[test]
