@@ -38,6 +38,7 @@ mod stop;
 mod supervise;
 mod tables;
 mod threads;
+mod version;
 mod window;
 mod wrapper;
 

@@ -1,9 +1,13 @@
-//! Memory of operators that repeat rows.
+//! Memory of operators that make batches nobody counts.
 //!
 //! A join, and the unnesting of a list, copies a row into every row that it becomes, and its
 //! batches are no part of the memory pool: one text of a megabyte beside 8,192 rows is eight
 //! gigabytes. So these operators make smaller batches, and their inputs are watched: an operator
 //! that would copy more than [`COPIED_BYTES_MAX`] at once is refused before it does.
+//!
+//! A projection makes a new text of each row for every expression that gives one, and there can be
+//! hundreds of them. So its input comes in batches whose texts, as often as they are used, take no
+//! more than [`COMPUTED_BYTES_MAX`].
 
 use std::any::Any;
 use std::ops::Range;
@@ -15,11 +19,16 @@ use std::task::{Context, Poll};
 use arrow::array::{Array, AsArray, OffsetSizeTrait, RecordBatch};
 use arrow::datatypes::{ArrowNativeType, DataType, SchemaRef};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
 use datafusion::physical_plan::joins::CrossJoinExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use futures::{Stream, StreamExt};
@@ -31,6 +40,8 @@ use crate::wrapper::{Work, wrap};
 const BATCH_ROWS: usize = 1_024;
 /// Bytes that it makes at once.
 const COPIED_BYTES_MAX: usize = 64 << 20;
+/// Bytes of a batch whose rows expressions work on, counted as often as they are used.
+const COMPUTED_BYTES_MAX: usize = 16 << 20;
 
 /// Puts every such operator between its watchers.
 #[derive(Debug)]
@@ -39,12 +50,16 @@ pub struct RepeatedRowsRule;
 impl PhysicalOptimizerRule for RepeatedRowsRule {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|plan| {
-            let Some(sides) = sides(&plan) else { return Ok(Transformed::no(plan)) };
+            let (sides, is_repeating) = match (sides(&plan), computed(&plan)?) {
+                (Some(sides), _) => (sides, true),
+                (None, Some(uses)) => (vec![Side::Computed(uses)], false),
+                (None, None) => return Ok(Transformed::no(plan)),
+            };
             let children: Vec<_> = plan.children().into_iter().cloned().collect();
             let watched = children.into_iter().zip(sides).map(|(input, side)| wrap(input, side));
             let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
             let plan = plan.replace_children(watched.collect(), options)?;
-            Ok(Transformed::yes(wrap(plan, Side::Above)))
+            Ok(Transformed::yes(if is_repeating { wrap(plan, Side::Above) } else { plan }))
         })
         .data()
     }
@@ -73,6 +88,35 @@ fn sides(plan: &Arc<dyn ExecutionPlan>) -> Option<Vec<Side>> {
     Some(vec![Side::Kept(Arc::clone(&widest)), Side::Passing { widest, is_cross }])
 }
 
+/// How often the expressions of an operator that give texts or lists use each column of its input;
+/// `None` when there are none.
+fn computed(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<[usize]>>> {
+    let operator: &dyn Any = plan.as_ref();
+    let of_input = match operator.downcast_ref::<AggregateExec>() {
+        // Later stages of an aggregate take states, not what the expressions are about.
+        Some(aggregate) => aggregate.mode().input_mode() == AggregateInputMode::Raw,
+        None => operator.is::<ProjectionExec>() || operator.is::<SortExec>(),
+    };
+    let inputs = plan.children();
+    let ([input], true) = (inputs.as_slice(), of_input) else { return Ok(None) };
+    let schema = input.schema();
+    let mut uses = vec![0; schema.fields().len()];
+    plan.apply_expressions(&mut |expression| {
+        let root: &dyn Any = expression.as_ref();
+        let is_fixed =
+            || expression.data_type(&schema).is_ok_and(|t| t.is_primitive() || t == DataType::Boolean);
+        if !root.is::<Column>() && !root.is::<Literal>() && !is_fixed() {
+            for column in collect_columns(expression) {
+                if let Some(times) = uses.get_mut(column.index()) {
+                    *times += 1;
+                }
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(uses.iter().any(|times| 0 < *times).then(|| uses.into()))
+}
+
 /// Where a watcher stands.
 #[derive(Clone, Debug)]
 enum Side {
@@ -85,6 +129,8 @@ enum Side {
     Passing { widest: Arc<AtomicUsize>, is_cross: bool },
     /// Below the unnesting of these columns.
     Unnested(Vec<usize>),
+    /// Below expressions that use each column so often.
+    Computed(Arc<[usize]>),
 }
 
 impl Work for Side {
@@ -149,6 +195,13 @@ impl WatchedRows {
                 bounded(row_bytes.saturating_mul(BATCH_ROWS))?;
                 Ok(BATCH_ROWS)
             }
+            Side::Computed(uses) => {
+                let used = uses.iter().zip(batch.columns()).filter(|(times, _)| 0 < **times);
+                let row_bytes = used.map(|(times, column)| longest(column.as_ref()).saturating_mul(*times));
+                let row_bytes = row_bytes.fold(0, usize::saturating_add).max(1);
+                bounded(row_bytes)?;
+                Ok((COMPUTED_BYTES_MAX / row_bytes).max(1))
+            }
             Side::Unnested(lists) => {
                 for row in 0..batch.num_rows() {
                     let made = lists.iter().map(|list| leaves(batch.column(*list).as_ref(), row..row + 1));
@@ -168,10 +221,11 @@ fn bounded(bytes: usize) -> Result<()> {
         return Ok(());
     }
     let why = format!(
-        "rows that are joined or unnested would take {bytes} bytes, more than {COPIED_BYTES_MAX}, at once"
+        "rows that are joined, unnested or computed would take {bytes} bytes, more than {COPIED_BYTES_MAX}, at once"
     );
-    let fault = Fault::new(Code::SQL_MEMORY, "statement ended", why)
-        .with_fix("Leave long texts out of what is joined or unnested, and ask for them by their keys.");
+    let fault = Fault::new(Code::SQL_MEMORY, "statement ended", why).with_fix(
+        "Leave long texts out of what is joined, unnested or computed, and ask for them by their keys.",
+    );
     Err(DataFusionError::External(Box::new(fault)))
 }
 

@@ -1,4 +1,5 @@
-//! Sums over `catalog.partitions` answered from per-table sums.
+//! Sums over `catalog.partitions` answered from per-table sums, and counts over
+//! `catalog.locations` from counts of what addresses begin with.
 //!
 //! DataFusion has no push-down of aggregates into tables (apache/datafusion#8699). Where an
 //! aggregate asks of partitions only counts and sums that every table's totals hold, grouped and
@@ -21,19 +22,55 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
-use crate::chunk::{ChunkTable, as_test};
+use crate::chunk::{ChunkTable, SystemTable, as_test};
 use crate::session::as_chunk_table;
-use crate::spec::{PARTITION_TOTALS, TableSpec};
+use crate::spec::TableSpec;
 use crate::tables;
 
 /// The rule.
 #[derive(Debug)]
 pub struct PartitionTotalsRule;
 
-/// Columns that are the same in all partitions of a table.
-const KEYS: [&str; 4] = ["metastore_name", "catalog_name", "database_name", "table_name"];
-/// Columns that totals have sums of.
-const SUMMED: [&str; 3] = ["row_count", "total_size_bytes", "file_count"];
+/// A table and the totals that stand in for it.
+struct Rollup {
+    name: &'static str,
+    totals: SystemTable,
+    /// Columns that are the same in all rows that one row of the totals stands for.
+    keys: &'static [&'static str],
+    /// How many rows that are.
+    count: &'static str,
+    /// Columns that are never NULL, so that counting them counts rows.
+    counted: &'static [&'static str],
+    /// Columns that totals have sums of.
+    summed: &'static [&'static str],
+}
+
+static ROLLUPS: [Rollup; 2] = [
+    Rollup {
+        name: "partitions",
+        totals: tables::PARTITION_TOTALS,
+        keys: &["metastore_name", "catalog_name", "database_name", "table_name"],
+        count: "partition_count",
+        counted: &["metastore_name", "catalog_name", "database_name", "table_name", "partition_name"],
+        summed: &["row_count", "total_size_bytes", "file_count"],
+    },
+    Rollup {
+        name: "locations",
+        totals: tables::LOCATION_TOTALS,
+        keys: &[
+            "metastore_name",
+            "catalog_name",
+            "database_name",
+            "table_name",
+            "object_kind",
+            "scheme",
+            "authority",
+        ],
+        count: "location_count",
+        counted: &["metastore_name", "catalog_name", "object_kind", "location"],
+        summed: &[],
+    },
+];
 
 impl OptimizerRule for PartitionTotalsRule {
     fn name(&self) -> &str {
@@ -54,12 +91,13 @@ impl OptimizerRule for PartitionTotalsRule {
 }
 
 fn rewritten(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
-    let Some(input) = totals_instead(&aggregate.input)? else { return Ok(None) };
-    let is_key = |expr: &Expr| matches!(expr, Expr::Column(c) if KEYS.contains(&c.name.as_str()));
+    let Some((rollup, input)) = totals_instead(&aggregate.input)? else { return Ok(None) };
+    let is_key = |expr: &Expr| matches!(expr, Expr::Column(c) if rollup.keys.contains(&c.name.as_str()));
     if !aggregate.group_expr.iter().all(is_key) {
         return Ok(None);
     }
-    let Some(asked) = aggregate.aggr_expr.iter().map(asked).collect::<Option<Vec<_>>>() else {
+    let Some(asked) = aggregate.aggr_expr.iter().map(|expr| asked(rollup, expr)).collect::<Option<Vec<_>>>()
+    else {
         return Ok(None);
     };
     // The same sum may be asked for twice; the aggregate needs it once.
@@ -80,45 +118,48 @@ fn rewritten(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     for (index, column) in asked.iter().enumerate() {
         let place = sums.iter().position(|(known, _)| known == column).unwrap_or_default();
         let value = Expr::Column(Column::from(totals.schema().qualified_field(group_count + place)));
-        let value = if *column == "partition_count" { coalesce(vec![value, lit(0_i64)]) } else { value };
+        let value = if *column == rollup.count { coalesce(vec![value, lit(0_i64)]) } else { value };
         let (qualifier, field) = aggregate.schema.qualified_field(group_count + index);
         output.push(value.alias_qualified(qualifier.cloned(), field.name()));
     }
     Ok(Some(LogicalPlan::Projection(Projection::try_new(output, Arc::new(totals))?)))
 }
 
-/// The scan of partitions replaced by one of totals, if that is what the input is.
-fn totals_instead(input: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+/// The scan of a table replaced by one of its totals, if that is what the input is.
+fn totals_instead(input: &LogicalPlan) -> Result<Option<(&'static Rollup, LogicalPlan)>> {
     match input {
         LogicalPlan::SubqueryAlias(alias) => {
-            let Some(scan) = totals_instead(&alias.input)? else { return Ok(None) };
-            Ok(Some(LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(scan), alias.alias.clone())?)))
+            let Some((rollup, scan)) = totals_instead(&alias.input)? else { return Ok(None) };
+            let alias = SubqueryAlias::try_new(Arc::new(scan), alias.alias.clone())?;
+            Ok(Some((rollup, LogicalPlan::SubqueryAlias(alias))))
         }
         LogicalPlan::TableScan(scan) => totals_scan(scan),
         _ => Ok(None),
     }
 }
 
-fn totals_scan(scan: &TableScan) -> Result<Option<LogicalPlan>> {
+fn totals_scan(scan: &TableScan) -> Result<Option<(&'static Rollup, LogicalPlan)>> {
     // Sources that are no tables (of a common table expression, say) are not meant.
     let Ok(provider) = source_as_provider(&scan.source) else { return Ok(None) };
     let Some(table) = as_chunk_table(&provider) else { return Ok(None) };
     let spec: &TableSpec = table.table().spec;
-    let is_partitions = spec.schema == "catalog" && spec.name == "partitions";
-    let is_on_key =
-        |filter: &Expr| as_test(spec, filter).is_some_and(|(c, _)| KEYS.contains(&spec.columns[c].name));
-    if !is_partitions || scan.fetch.is_some() || !scan.filters.iter().all(is_on_key) {
+    let is_meant = |rollup: &&Rollup| spec.schema == "catalog" && spec.name == rollup.name;
+    let Some(rollup) = ROLLUPS.iter().find(is_meant) else { return Ok(None) };
+    let is_on_key = |filter: &Expr| {
+        as_test(spec, filter).is_some_and(|(c, _)| rollup.keys.contains(&spec.columns[c].name))
+    };
+    if scan.fetch.is_some() || !scan.filters.iter().all(is_on_key) {
         return Ok(None);
     }
-    let totals = ChunkTable::new(tables::PARTITION_TOTALS, Arc::clone(table.pinned()));
+    let totals = ChunkTable::new(rollup.totals, Arc::clone(table.pinned()));
     let scan = TableScanBuilder::new(scan.table_name.clone(), provider_as_source(Arc::new(totals)))
         .with_filters(scan.filters.clone())
         .build()?;
-    Ok(Some(LogicalPlan::TableScan(scan)))
+    Ok(Some((rollup, LogicalPlan::TableScan(scan))))
 }
 
 /// The column of totals whose sum an aggregate is; `None` when it is another kind.
-fn asked(expr: &Expr) -> Option<&'static str> {
+fn asked(rollup: &Rollup, expr: &Expr) -> Option<&'static str> {
     let expr = match expr {
         Expr::Alias(alias) => alias.expr.as_ref(),
         other => other,
@@ -133,13 +174,11 @@ fn asked(expr: &Expr) -> Option<&'static str> {
     }
     let [argument] = params.args.as_slice() else { return None };
     match (func.name(), argument) {
-        ("count", Expr::Literal(value, _)) if !value.is_null() => Some("partition_count"),
-        ("count", Expr::Column(c)) if c.name == "partition_name" || KEYS.contains(&c.name.as_str()) => {
-            Some("partition_count")
-        }
+        ("count", Expr::Literal(value, _)) if !value.is_null() => Some(rollup.count),
+        ("count", Expr::Column(c)) if rollup.counted.contains(&c.name.as_str()) => Some(rollup.count),
         ("sum", Expr::Column(c)) => {
-            debug_assert!(SUMMED.iter().all(|name| PARTITION_TOTALS.index_of(name).is_some()));
-            SUMMED.into_iter().find(|name| *name == c.name)
+            debug_assert!(rollup.summed.iter().all(|name| rollup.totals.spec.index_of(name).is_some()));
+            rollup.summed.iter().find(|name| **name == c.name).copied()
         }
         _ => None,
     }

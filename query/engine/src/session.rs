@@ -19,13 +19,14 @@ use datafusion::prelude::SessionConfig;
 
 use crate::chunk::ChunkTable;
 use crate::guard::concat::ConcatPlanner;
-use crate::guard::functions;
+use crate::guard::{functions, gathered};
 use crate::pinned::Pinned;
 use crate::repeated::RepeatedRowsRule;
 use crate::rollup::PartitionTotalsRule;
 use crate::spec::{self, CATALOG, DEFAULT_SCHEMA, SCHEMAS, TABLES};
 use crate::stop::rule::{StopRule, stoppable};
 use crate::tables;
+use crate::version;
 use crate::window::WindowMemoryRule;
 
 /// What every statement begins from: functions, rules, limits; no tables.
@@ -42,19 +43,25 @@ pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
     let mut builder =
         SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
     if let Some(all) = builder.scalar_functions().take() {
-        *builder.scalar_functions() = Some(all.into_iter().filter_map(functions::offered).collect());
+        *builder.scalar_functions() =
+            Some(all.into_iter().filter_map(functions::offered).map(version::of_skep).collect());
+    }
+    if let Some(all) = builder.aggregate_functions().take() {
+        *builder.aggregate_functions() = Some(all.into_iter().map(gathered::offered).collect());
     }
     let planner: Arc<dyn ExprPlanner> = Arc::new(ConcatPlanner::default());
     builder.expr_planners().get_or_insert_default().insert(0, planner);
     // All of them make rows from arguments or read files.
     *builder.table_functions() = None;
+    let mut analysis = Analyzer::new().rules;
+    analysis.insert(0, Arc::new(functions::BoundedFunctionsRule));
     let mut logical = Optimizer::new().rules;
     logical.push(Arc::new(PartitionTotalsRule));
     let mut physical = PhysicalOptimizer::new().rules;
     physical.push(Arc::new(WindowMemoryRule));
     physical.push(Arc::new(RepeatedRowsRule));
     builder
-        .with_analyzer_rules(stoppable(Analyzer::new().rules, Arc::new(StopRule)))
+        .with_analyzer_rules(stoppable(analysis, Arc::new(StopRule)))
         .with_optimizer_rules(stoppable(logical, Arc::new(StopRule)))
         .with_physical_optimizer_rules(stoppable(physical, Arc::new(StopRule)))
         .build()

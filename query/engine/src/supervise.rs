@@ -193,7 +193,9 @@ async fn plan_now(inner: &Inner, sql: &str, stop: &Arc<Stop>) -> Result<Planned,
         check_table(reference)?;
     }
     let planned: Result<_, DataFusionError> = async {
-        let logical = state.optimize(&state.statement_to_plan(statement).await?)?;
+        let logical = state.statement_to_plan(statement).await?;
+        guard::inlined::check(&logical)?;
+        let logical = state.optimize(&logical)?;
         let logical = stop::expression::stoppable(logical, stop)?;
         let physical = state.query_planner().create_physical_plan(&logical, &state).await?;
         stop::operator::stoppable(physical, stop)

@@ -6,6 +6,9 @@
 
 pub mod concat;
 pub mod functions;
+pub mod gathered;
+mod headers;
+pub mod inlined;
 mod show;
 mod size;
 
@@ -64,7 +67,7 @@ pub fn parse(sql: &str) -> Result<Statement, Fault> {
         .build()
         .and_then(|mut parser| parser.parse_statements());
     let mut statements = parsed.map_err(|e| crate::errors::from_datafusion(&e))?;
-    let statement = match (statements.pop_front(), statements.len()) {
+    let mut statement = match (statements.pop_front(), statements.len()) {
         (Some(statement), 0) => statement,
         (None, _) => {
             return Err(Fault::new(Code::SQL_SYNTAX, "statement is empty", "there is nothing to do"));
@@ -75,6 +78,11 @@ pub fn parse(sql: &str) -> Result<Statement, Fault> {
         }
     };
     size::check(read_only(&statement)?)?;
+    if let Statement::Statement(inner) = &mut statement
+        && let SqlStatement::Query(query) = inner.as_mut()
+    {
+        headers::name(query);
+    }
     Ok(statement)
 }
 
@@ -322,8 +330,19 @@ mod tests {
             "SELECT TRY_CAST(NULL AS ARRAY<INT[1000000]>)",
             "SELECT NULL::STRUCT<a INT[1000000]>",
             "SELECT * FROM read_csv('/etc/passwd')",
+            "SELECT struct(a, a) FROM t",
+            "SELECT row(a, a) FROM t",
+            "SELECT {'k': a, 'l': a} FROM t",
+            "SELECT MAP {'k': a} FROM t",
+            "SELECT map([a], [a]) FROM t",
+            "SELECT (a, a) FROM t",
+            "SELECT ((a, a), a) IN ((b, b)) FROM t",
+            "SELECT arrays_zip([a], [a]) FROM t",
         ] {
             assert_eq!(code(sql.to_owned()), Some(Code::SQL_FORBIDDEN), "{sql}");
+        }
+        for sql in ["SELECT a FROM t WHERE (a, b) IN ((1, 2), (3, 4))", "SELECT (a, b) = (1, 2) FROM t"] {
+            assert_eq!(code(sql.to_owned()), None, "{sql}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use crate::spec::DEFAULT_SCHEMA;
+use crate::spec::{DEFAULT_SCHEMA, SCHEMAS};
 
 /// The SELECT for a SHOW or DESCRIBE that skep knows.
 pub fn rewrite(tokens: &[Token]) -> Option<String> {
@@ -23,14 +23,10 @@ pub fn rewrite(tokens: &[Token]) -> Option<String> {
     let (column, select) = match words.as_slice() {
         ["SHOW", "METASTORES"] => ("metastore_name", "SELECT * FROM federation.metastores".to_owned()),
         ["SHOW", "SYNC", "STATUS"] => ("metastore_name", "SELECT * FROM sync.status".to_owned()),
-        ["SHOW", "DATABASES"] => (
-            "database_name",
-            "SELECT metastore_name, catalog_name, database_name FROM catalog.databases".to_owned(),
-        ),
         ["SHOW", "CATALOGS"] => {
             ("catalog_name", "SELECT DISTINCT catalog_name FROM information_schema.schemata".to_owned())
         }
-        ["SHOW", "SCHEMAS"] => {
+        ["SHOW", "SCHEMAS" | "DATABASES"] => {
             ("schema_name", "SELECT schema_name, comment FROM information_schema.schemata".to_owned())
         }
         ["SHOW", "SETTINGS" | "ALL"] => ("name", "SELECT * FROM runtime.settings".to_owned()),
@@ -40,7 +36,11 @@ pub fn rewrite(tokens: &[Token]) -> Option<String> {
             let [Token::Word(_), Token::Word(_), Token::Word(_), Token::Word(schema)] = tokens else {
                 return None;
             };
-            ("table_name", format!("{TABLES} WHERE schema_name = {}", quoted(&schema.value.to_lowercase())))
+            let schema = schema.value.to_lowercase();
+            if !SCHEMAS.iter().any(|known| known.name == schema) {
+                return Some(nothing_like(&[&schema, "tables"]));
+            }
+            ("table_name", format!("{TABLES} WHERE schema_name = {}", quoted(&schema)))
         }
         ["SHOW", "COLUMNS", "FROM" | "IN", ..] => ("column_name", columns_of(&tokens[3..])?),
         ["DESCRIBE" | "DESC", "TABLE", _, ..] => ("column_name", columns_of(&tokens[2..])?),
@@ -72,10 +72,8 @@ fn columns_of(name: &[Token]) -> Option<String> {
         _ => return None,
     };
     if crate::spec::find(schema, table).is_none() {
-        // Planning this tells that there is no such table, and which one is near.
-        let parts: Vec<String> =
-            words.iter().filter(|w| **w != ".").map(|w| format!("\"{}\"", w.replace('"', "\"\""))).collect();
-        return Some(format!("SELECT * FROM {}", parts.join(".")));
+        let parts: Vec<&str> = words.iter().filter(|word| **word != ".").copied().collect();
+        return Some(nothing_like(&parts));
     }
     Some(format!(
         "SELECT column_name, data_type, is_nullable, is_key, comment FROM docs.columns \
@@ -83,6 +81,12 @@ fn columns_of(name: &[Token]) -> Option<String> {
         quoted(schema),
         quoted(table)
     ))
+}
+
+/// Planning this tells that there is no such table or schema, and which one is near.
+fn nothing_like(name: &[&str]) -> String {
+    let parts: Vec<String> = name.iter().map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
+    format!("SELECT * FROM {}", parts.join("."))
 }
 
 fn word(token: &Token) -> Option<String> {

@@ -36,6 +36,22 @@ fn has_sized_list(data_type: &DataType) -> bool {
     }
 }
 
+/// The rows among the sides of a comparison: they end there, and are part of no other value.
+fn compared_rows(expr: &Expr) -> Vec<&Expr> {
+    let sides: Vec<&Expr> = match expr {
+        Expr::InList { expr, list, .. } => std::iter::once(expr.as_ref()).chain(list).collect(),
+        Expr::InSubquery { expr, .. } => vec![expr],
+        Expr::BinaryOp { left, op, right } if is_comparison(op) => vec![left, right],
+        _ => Vec::new(),
+    };
+    sides.into_iter().filter(|side| matches!(side, Expr::Tuple(_))).collect()
+}
+
+fn is_comparison(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
+}
+
 /// Errors: `SQL_TOO_COMPLEX`, `SQL_FORBIDDEN`.
 pub fn check(statement: &Statement) -> Result<(), Fault> {
     match statement.visit(&mut Counter::default()) {
@@ -51,6 +67,8 @@ struct Counter {
     /// The greatest depth since the innermost common table expression under way began.
     deepest: usize,
     growing_calls: usize,
+    /// Rows that are compared.
+    compared: Vec<*const Expr>,
     under_way: Vec<UnderWay>,
     /// Common table expressions that are done, by [`full_name`].
     done: HashMap<String, Size>,
@@ -241,7 +259,16 @@ impl Visitor for Counter {
         if is_sub_query(expr) {
             self.depth += SUB_QUERY_DEPTH;
         }
+        self.compared.extend(compared_rows(expr).into_iter().map(std::ptr::from_ref));
         match expr {
+            Expr::Struct { .. } | Expr::Dictionary(_) | Expr::Map(_) | Expr::Tuple(_)
+                if !self.compared.iter().any(|row| std::ptr::eq(*row, expr)) =>
+            {
+                let why = "a value of several parts (struct, map, row) could be a part of another, and so on";
+                let fix =
+                    "Give each part a column of its own; rows can be compared, as in (a, b) IN ((1, 2)).";
+                return ControlFlow::Break(refused(Code::SQL_FORBIDDEN, why).with_fix(fix));
+            }
             Expr::Function(function) => {
                 self.function(&function.name)?;
                 self.window(function)?;

@@ -88,6 +88,46 @@ impl Locations {
         array.finish()
     }
 
+    /// Calls `visit` with addresses that begin, up to the path, like those of so many rows.
+    pub fn each_origin(&self, names: &Texts, mut visit: impl FnMut(&str, usize)) {
+        let mut counts = vec![0; self.heads.len()];
+        let rows = || (0..names.len()).filter_map(|row| Some((row, self.codes.index(row).checked_sub(1)?)));
+        rows().for_each(|(_, head)| counts[head] += 1);
+        for (head, count) in counts.into_iter().enumerate() {
+            match self.origin(head) {
+                Some(address) => visit(address, count),
+                None => rows().filter(|(_, of)| *of == head).for_each(|(row, _)| {
+                    visit(&self.get(names, row).unwrap_or_default(), 1);
+                }),
+            }
+        }
+    }
+
+    /// A part of what the addresses of the picked rows begin with, up to the path.
+    pub fn origins(
+        &self,
+        names: &Texts,
+        picked: &Picked,
+        part: impl for<'a> Fn(&'a str) -> Option<&'a str>,
+    ) -> StringArray {
+        let told: Vec<Option<Option<&str>>> =
+            (0..self.heads.len()).map(|head| self.origin(head).map(&part)).collect();
+        let mut array = StringBuilder::new();
+        picked.each(|row| match self.codes.index(row).checked_sub(1).map(|head| told[head]) {
+            Some(Some(told)) => array.append_option(told),
+            Some(None) => array.append_option(self.get(names, row).as_deref().and_then(&part)),
+            None => array.append_null(),
+        });
+        array.finish()
+    }
+
+    /// A head that tells what all addresses with it begin with, up to the path.
+    fn origin(&self, head: usize) -> Option<&str> {
+        let text = self.heads.get(head);
+        let is_told = || text.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+        (self.before_names <= head || is_told()).then_some(text)
+    }
+
     /// Keeps the rows whose address passes. Names are in order, so that most tests are decided
     /// once per head.
     pub fn pick(&self, names: &Texts, test: &Test, picked: Picked) -> Picked {

@@ -129,6 +129,16 @@ impl Hot {
         self.locations.is_known(row)
     }
 
+    /// Calls `visit` with addresses that begin, up to the path, like those of so many partitions.
+    pub fn each_origin(&self, visit: impl FnMut(&str, usize)) {
+        self.locations.each_origin(&self.names, visit);
+    }
+
+    /// A part of what the addresses of the picked rows begin with, up to the path.
+    pub fn origins(&self, picked: &Picked, part: impl for<'a> Fn(&'a str) -> Option<&'a str>) -> ArrayRef {
+        Arc::new(self.locations.origins(&self.names, picked, part))
+    }
+
     /// When it was read.
     pub fn stamp(&self, row: usize) -> Stamp {
         Stamp {

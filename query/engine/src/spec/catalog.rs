@@ -339,3 +339,22 @@ pub const PARTITION_TOTALS: TableSpec = table(
         int("file_count", "Sum of the known file counts; NULL when none is known.").null(),
     ],
 );
+
+/// See [`super::LOCATION_TOTALS`]. Hidden: it is in no list.
+pub const LOCATION_TOTALS: TableSpec = table(
+    "catalog",
+    "location_totals",
+    "Addresses, those of partitions that begin with the same counted.",
+    &[
+        METASTORE,
+        CATALOG_NAME,
+        text("database_name", "Database; NULL for a catalog.").null(),
+        text("table_name", "Table; NULL for a catalog or database.").null(),
+        text("partition_name", "NULL.").null(),
+        text("object_kind", "'catalog', 'database', 'table' or 'partition'."),
+        text("location", "The address; NULL for partitions.").null(),
+        text("scheme", "What is before '://'.").null(),
+        text("authority", "What follows '://' up to the next '/'.").null(),
+        int("location_count", "Addresses."),
+    ],
+);

@@ -206,7 +206,7 @@ impl TableSpec {
     /// The Arrow schema; made once, for every chunk of a table asks.
     pub fn arrow_schema(&self) -> SchemaRef {
         static MADE: LazyLock<HashMap<(&str, &str), SchemaRef>> = LazyLock::new(|| {
-            let all = TABLES.iter().copied().chain([&PARTITION_TOTALS]);
+            let all = TABLES.iter().copied().chain([&PARTITION_TOTALS, &LOCATION_TOTALS]);
             all.map(|table| ((table.schema, table.name), table.make_arrow_schema())).collect()
         });
         MADE.get(&(self.schema, self.name)).cloned().unwrap_or_else(|| self.make_arrow_schema())
@@ -260,7 +260,7 @@ pub static TABLES: LazyLock<Vec<&'static TableSpec>> = LazyLock::new(|| {
 });
 
 /// The hidden table of per-table sums that stands in for `catalog.partitions` in aggregates.
-pub use catalog::PARTITION_TOTALS;
+pub use catalog::{LOCATION_TOTALS, PARTITION_TOTALS};
 
 /// The table of this schema and name.
 pub fn find(schema: &str, name: &str) -> Option<&'static TableSpec> {

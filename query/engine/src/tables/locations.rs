@@ -6,16 +6,25 @@ use arrow::array::ArrayRef;
 
 use super::partitions::{self, PARTITION, PartitionPlace, hot, pick};
 use super::walk::{self, Built, Place};
-use crate::chunk::{Bounds, Chunk, Test, Tests, tested};
+use crate::chunk::{Bounds, Chunk, Test, Tests, tested, tested_later};
 use crate::hot::{Hot, Picked};
 use crate::pinned::{Pinned, stamp_values};
 use crate::rows::{Column, Rows, Value, batch, projected_schema};
-use crate::spec::{ColumnSpec, TableSpec};
+use crate::spec::{ColumnSpec, LOCATION_TOTALS, TableSpec};
 
 const KIND: usize = 5;
 const LOCATION: usize = 6;
 
 pub fn locations(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
+    let mut chunks = of_others(spec, pinned, tests);
+    if tests.admit("object_kind", "partition") {
+        chunks.extend(of_partitions(spec, pinned, tests));
+    }
+    chunks
+}
+
+/// Addresses of all that are no partitions.
+fn of_others(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     if tests.admit("object_kind", "catalog") {
         chunks.extend(of_catalogs(spec, pinned, tests));
@@ -28,9 +37,6 @@ pub fn locations(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) 
             move |pinned, place, tests, wanted| of_database(spec, pinned, place, tests, wanted),
         );
         chunks.extend(of_places);
-    }
-    if tests.admit("object_kind", "partition") {
-        chunks.extend(of_partitions(spec, pinned, tests));
     }
     chunks
 }
@@ -48,6 +54,7 @@ pub fn parts(location: &str) -> (Option<&str>, Option<&str>) {
 
 fn push(
     rows: &mut Rows,
+    spec: &TableSpec,
     keys: [Value<'_>; 5],
     kind: &str,
     location: &str,
@@ -57,7 +64,7 @@ fn push(
     let [metastore, catalog, database, table, partition] = keys;
     let (scheme, authority) = parts(location);
     let [synced_at, source_event_id] = stamp;
-    rows.push(&[
+    let mut values = vec![
         metastore,
         catalog,
         database,
@@ -67,10 +74,12 @@ fn push(
         location.into(),
         scheme.into(),
         authority.into(),
-        synced_at,
-        source_event_id,
-        sync_status.into(),
-    ]);
+    ];
+    match spec.name == LOCATION_TOTALS.name {
+        true => values.push(Value::Int(1)),
+        false => values.extend([synced_at, source_event_id, sync_status.into()]),
+    }
+    rows.push(&values);
 }
 
 fn of_catalogs(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
@@ -88,7 +97,15 @@ fn of_catalogs(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) ->
                         Value::Null,
                         Value::Null,
                     ];
-                    push(&mut rows, keys, "catalog", location, stamp_values(&catalog.stamp), sync_status);
+                    push(
+                        &mut rows,
+                        spec,
+                        keys,
+                        "catalog",
+                        location,
+                        stamp_values(&catalog.stamp),
+                        sync_status,
+                    );
                 }
             }
         }
@@ -109,14 +126,14 @@ fn of_database(
         let [metastore, catalog, database] = place.keys();
         let sync_status = pinned.sync_status(&place.metastore, Some(&name), None);
         let keys = [metastore, catalog, database, Value::Null, Value::Null];
-        push(&mut rows, keys, "database", location, stamp_values(&place.database.stamp), sync_status);
+        push(&mut rows, spec, keys, "database", location, stamp_values(&place.database.stamp), sync_status);
     }
     for table in walk::tables(&place.database, tests) {
         if let Some(location) = &table.head.location {
             let [metastore, catalog, database] = place.keys();
             let sync_status = pinned.sync_status(&place.metastore, Some(&name), Some(&table.name));
             let keys = [metastore, catalog, database, (&table.name).into(), Value::Null];
-            push(&mut rows, keys, "table", location, stamp_values(&table.stamp), sync_status);
+            push(&mut rows, spec, keys, "table", location, stamp_values(&table.stamp), sync_status);
         }
     }
     rows.finish()
@@ -163,18 +180,86 @@ fn column(spec: &ColumnSpec, pinned: &Pinned, at: &PartitionPlace, hot: &Hot, pi
     if let Some(array) = hot.column(spec.name, picked) {
         return array;
     }
+    match spec.name {
+        "scheme" => return hot.origins(picked, |address| parts(address).0),
+        "authority" => return hot.origins(picked, |address| parts(address).1),
+        _ => {}
+    }
     let mut column = Column::new(spec.kind);
     let statuses = at.statuses(pinned);
     picked.each(|row| {
-        let location = || hot.location(row).unwrap_or_default();
         match spec.name {
-            "scheme" => column.push(&parts(&location()).0.into()),
-            "authority" => column.push(&parts(&location()).1.into()),
             "sync_status" => column.push(&statuses.of(hot.name(row)).into()),
             _ => column.push(&Value::Null),
         };
     });
     column.finish()
+}
+
+/// As `locations`, but partitions whose addresses begin with the same are one row.
+pub fn location_totals(spec: &'static TableSpec, pinned: &Arc<Pinned>, tests: &Tests) -> Vec<Chunk> {
+    let mut chunks = of_others(spec, pinned, tests);
+    if tests.admit("object_kind", "partition") {
+        chunks.extend(partitions::summaries(pinned, tests).into_iter().map(|summary| {
+            let (pinned, at) = (Arc::clone(pinned), summary.at);
+            let mut constants = at.constants();
+            constants.push((KIND, "partition".into()));
+            let load = move |wanted: &[usize]| totals_of_chunk(spec, &pinned, &at, wanted);
+            Chunk { constants, bounds: Vec::new(), row_count: None, load: tested_later(load) }
+        }));
+    }
+    chunks
+}
+
+fn totals_of_chunk(
+    spec: &'static TableSpec,
+    pinned: &Pinned,
+    at: &PartitionPlace,
+    wanted: &[usize],
+) -> Built {
+    let hot = hot(pinned, at)?;
+    let mut totals: Vec<(Origin, usize)> = Vec::new();
+    hot.each_origin(|address, count| {
+        let (scheme, authority) = parts(address);
+        // They are few: one, nearly always.
+        match totals.iter_mut().find(|(origin, _)| origin.is(scheme, authority)) {
+            Some((_, total)) => *total += count,
+            None => totals.push((Origin::new(scheme, authority), count)),
+        }
+    });
+    let mut rows = Rows::new(spec, wanted);
+    for (origin, count) in &totals {
+        let [metastore, catalog, database] = at.place.keys();
+        rows.push(&[
+            metastore,
+            catalog,
+            database,
+            (&at.table.name).into(),
+            Value::Null,
+            "partition".into(),
+            Value::Null,
+            origin.scheme.as_deref().into(),
+            origin.authority.as_deref().into(),
+            (*count).into(),
+        ]);
+    }
+    rows.finish()
+}
+
+/// What addresses begin with.
+struct Origin {
+    scheme: Option<String>,
+    authority: Option<String>,
+}
+
+impl Origin {
+    fn new(scheme: Option<&str>, authority: Option<&str>) -> Self {
+        Self { scheme: scheme.map(str::to_owned), authority: authority.map(str::to_owned) }
+    }
+
+    fn is(&self, scheme: Option<&str>, authority: Option<&str>) -> bool {
+        self.scheme.as_deref() == scheme && self.authority.as_deref() == authority
+    }
 }
 
 #[cfg(test)]

@@ -79,6 +79,10 @@ pub fn find(schema: &str, name: &str) -> Option<&'static SystemTable> {
 pub const PARTITION_TOTALS: SystemTable =
     SystemTable { spec: &spec::PARTITION_TOTALS, chunks: partitions::partition_totals };
 
+/// Addresses by what they begin with; in no list.
+pub const LOCATION_TOTALS: SystemTable =
+    SystemTable { spec: &spec::LOCATION_TOTALS, chunks: locations::location_totals };
+
 #[cfg(test)]
 mod tests_of_the_list {
     use super::*;

@@ -59,7 +59,6 @@ fn mistakes_of_a_statement_are_no_internal_errors() {
         "chr(-1)",
         "substr(table_name, 1, -1)",
         "split_part('a', ',', 0)",
-        "map(['a', 'a'], [1, 2])",
         "make_date(2024, 13, 1)",
         "ntile(0) OVER ()",
         "(SELECT table_name FROM catalog.tables)",

@@ -95,3 +95,28 @@ fn a_sum_of_nothing_known_is_null() {
         [["0", "-"]]
     );
 }
+
+#[test]
+fn counts_of_locations_equal_the_plain_plans() {
+    let f = fixture();
+    let keys = ["metastore_name", "database_name", "table_name", "object_kind", "scheme", "authority"];
+    let filters = [
+        "metastore_name = 'east'",
+        "object_kind <> 'table'",
+        "scheme = 'hdfs'",
+        "authority IN ('nn', 'old-nn')",
+    ];
+    for chosen in 1..1_usize << keys.len() {
+        let keys: Vec<&str> = (0..keys.len()).filter(|i| chosen & 1 << i != 0).map(|i| keys[i]).collect();
+        let list = keys.join(", ");
+        let from = format!("SELECT {list}, count(*), count(location) FROM catalog.locations");
+        let filter = filters[chosen % filters.len()];
+        let fast = format!("{from} WHERE {filter} GROUP BY {list}");
+        let plain = format!("{from} WHERE {filter} AND length(location) >= 0 GROUP BY {list}");
+        assert_eq!(sorted(&f, &fast), sorted(&f, &plain), "{fast}");
+        assert!(f.plan(&fast).contains("location_totals"), "{fast}");
+        assert!(!f.plan(&plain).contains("location_totals"), "{plain}");
+    }
+    let sql = "SELECT count(table_name) FROM catalog.locations GROUP BY object_kind";
+    assert!(!f.plan(sql).contains("location_totals"), "a NULL is not counted");
+}

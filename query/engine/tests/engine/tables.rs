@@ -161,8 +161,11 @@ fn show_and_describe_are_selects() {
     assert_eq!(f.rows("SHOW SYNC STATUS").len(), 2);
     assert_eq!(f.rows("SHOW CATALOGS"), [["skep"]]);
     assert_eq!(f.rows("SHOW SCHEMAS").len(), SCHEMAS.len());
-    assert_eq!(f.rows("SHOW DATABASES").len(), 5);
+    assert_eq!(f.rows("SHOW DATABASES"), f.rows("SHOW SCHEMAS"));
+    assert_eq!(f.rows("SHOW SCHEMAS LIKE 'sync'").len(), 1);
     assert_eq!(f.rows("SHOW TABLES").len(), TABLES.len());
+    let fault = f.fault("SHOW TABLES FROM sales").to_string();
+    assert!(fault.contains("no schema is named sales") && fault.contains("catalog.databases"), "{fault}");
     assert_eq!(f.rows("SHOW TABLES FROM sync").len(), TABLES.iter().filter(|t| t.schema == "sync").count());
     assert_eq!(f.rows("DESCRIBE skep.sync.status"), f.rows("SHOW COLUMNS FROM sync.status"));
     assert_eq!(f.rows("DESC tables")[0][0], "metastore_name");
@@ -203,4 +206,45 @@ fn names_and_descriptions_serve_the_shell() {
     assert_eq!(f.engine.describe("skep.sync.status;").unwrap().name, "status");
     assert_eq!(f.engine.describe("tables").unwrap().schema, "catalog");
     assert!(f.engine.describe("tabels").unwrap_err().to_string().contains("Did you mean catalog.tables?"));
+}
+
+#[test]
+fn explain_analyze_shows_the_operators_of_the_statement() {
+    let f = fixture();
+    let plan = f.rows("EXPLAIN ANALYZE SELECT table_name FROM catalog.tables ORDER BY 1").concat().join("\n");
+    assert!(plan.contains("SortExec") && plan.contains("ChunkExec"), "{plan}");
+    assert!(!plan.contains("StopExec"), "{plan}");
+}
+
+#[test]
+fn columns_are_called_as_they_were_written() {
+    let f = fixture();
+    let names = |sql: &str| {
+        let result = futures::executor::block_on(f.engine.query(sql)).unwrap();
+        let names: Vec<String> = result.schema.fields().iter().map(|field| field.name().clone()).collect();
+        futures::executor::block_on(result.collect()).unwrap();
+        names
+    };
+    assert_eq!(names("SELECT 1, 'a', 1"), ["1", "'a'", "1 (2)"]);
+    assert_eq!(names("SELECT count(1), COUNT(*) FROM catalog.tables"), ["count(1)", "COUNT(*)"]);
+    assert_eq!(
+        names("SELECT * FROM (SELECT table_name, 2 AS two FROM catalog.tables) AS t"),
+        ["table_name", "two"]
+    );
+    assert_eq!(names("SELECT t.table_name FROM catalog.tables AS t"), ["table_name"]);
+    for sql in [
+        "SELECT lower(table_name), count(*) FROM catalog.tables GROUP BY lower(table_name) HAVING count(*) > 0 ORDER BY count(*) DESC, lower(table_name)",
+        "SELECT DISTINCT lower(table_name) FROM catalog.tables ORDER BY 1",
+        "SELECT lower(table_name), max(row_count) FROM catalog.tables GROUP BY 1 ORDER BY 2, 1",
+        "SELECT table_name, row_number() OVER (ORDER BY table_name) FROM catalog.tables ORDER BY row_number() OVER (ORDER BY table_name)",
+        "SELECT upper(table_name) FROM catalog.tables UNION SELECT 'x' ORDER BY 1",
+        "SELECT unnest(string_to_array(location, '/')) FROM catalog.tables",
+        "SELECT metastore_name, sum(partition_count) FROM catalog.tables GROUP BY ROLLUP(metastore_name) ORDER BY sum(partition_count)",
+        "(SELECT 1) UNION ALL (SELECT 2)",
+        "WITH t AS (SELECT 1) SELECT count(*) FROM t",
+        "VALUES (1)",
+    ] {
+        assert!(!f.rows(sql).is_empty(), "{sql}");
+    }
+    assert_eq!(f.rows("SELECT version()"), [[concat!("skep ", env!("CARGO_PKG_VERSION"))]]);
 }

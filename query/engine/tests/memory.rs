@@ -1,0 +1,144 @@
+//! Statements that gather, grow and repeat texts as much as they can.
+//!
+//! What is asserted: whatever becomes of a statement, the peak memory of this process (`VmHWM` of
+//! Linux, reset before each) lies no more than the memory pool and [`MARGIN_BYTES`] above what the
+//! process held before the first one; and each ends by its timeout.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "engine/fixture.rs"]
+#[allow(dead_code)]
+mod fixture;
+
+use fixture::{eventually, fixture_with};
+use skep_catalog::fault::Fault;
+use skep_query::{Engine, EngineOptions};
+
+/// The allocator of the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const POOL_BYTES: usize = 128 << 20;
+/// Batches that are on their way between operators, and what the allocator has not given back.
+const MARGIN_BYTES: usize = 192 << 20;
+
+/// A number of bytes in this process's status.
+fn memory_bytes(field: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
+
+fn bombs() -> Vec<String> {
+    let (a, b, c) = ("catalog.partitions AS a", "catalog.partitions AS b", "catalog.partitions AS c");
+    let pairs = format!("FROM {a}, {b}");
+    // A text of a few megabytes in one row.
+    let long = format!("(SELECT string_agg(a.location, ',') AS s FROM {a}, docs.tables AS t) AS l");
+    let substrings = |n: usize| (2..n).map(|i| format!("substr(s, {i})")).collect::<Vec<_>>().join(", ");
+    let grown: Vec<String> = (1..60).map(|i| format!("max(length(repeat(a.location, {i})))")).collect();
+    let nested = |grown: &str| {
+        let from = |inner, _| format!("SELECT {grown} AS a FROM ({inner}) AS t");
+        let first = "SELECT repeat(location, 100) AS a FROM catalog.partitions".to_owned();
+        format!("SELECT count(*) FROM ({}) AS t WHERE a IS DISTINCT FROM NULL", (0..30).fold(first, from))
+    };
+    vec![
+        nested("a + a").replace("repeat(location, 100)", "random()"),
+        nested("concat(a, a)"),
+        format!("SELECT length(string_agg(a.location, ',')) {pairs}"),
+        format!("SELECT length(string_agg(a.location || b.location, ',')), length(string_agg(b.location, ';')) {pairs}"),
+        format!("SELECT max(length(s)) FROM (SELECT a.values, string_agg(b.location, ',') AS s {pairs} GROUP BY 1) AS t").replace("a.values", "a.table_name"),
+        format!("SELECT max(length(s)) FROM (SELECT a.location, string_agg(b.location, ',') AS s {pairs} GROUP BY 1) AS t"),
+        format!("SELECT length(string_agg(DISTINCT a.location || b.location, ',')) {pairs}"),
+        format!("SELECT length(string_agg(DISTINCT a.location || b.location, ',' ORDER BY a.location || b.location)) {pairs}"),
+        format!("SELECT length(string_agg(a.location, ',' ORDER BY b.location DESC)) {pairs}"),
+        format!("SELECT length(string_agg(repeat(a.location, 100), ',')) {pairs}"),
+        format!("SELECT length(string_agg(s, ',')) FROM (SELECT a.location, string_agg(b.location, ',') AS s {pairs} GROUP BY 1) AS t"),
+        format!("SELECT length(string_agg(s, ',')) FROM {long}, docs.columns"),
+        format!("SELECT cardinality(array_agg(a.location)) {pairs}"),
+        format!("SELECT cardinality(array_agg(a.location || b.location)) {pairs}"),
+        format!("SELECT cardinality(array_agg(DISTINCT a.location || b.location)) {pairs}"),
+        format!("SELECT cardinality(array_agg(a.location ORDER BY b.location DESC)) {pairs}"),
+        format!("SELECT max(cardinality(s)) FROM (SELECT a.location, array_agg(b.location) AS s {pairs} GROUP BY 1) AS t"),
+        format!("SELECT length(array_to_string(array_agg(a.location), ',')) {pairs}"),
+        format!("SELECT cardinality(array_agg(s)) FROM (SELECT a.location, array_agg(b.location) AS s {pairs} GROUP BY 1) AS t"),
+        format!("SELECT nth_value(a.location || b.location, 100000000 ORDER BY b.location DESC) {pairs}"),
+        format!("SELECT count(DISTINCT a.location || b.location), count(DISTINCT b.location || a.location) {pairs}"),
+        format!("SELECT median(length(a.location) + random()), count(DISTINCT random()) {pairs}, docs.tables"),
+        format!("SELECT count(*) FROM (SELECT DISTINCT a.location || b.location {pairs}) AS t"),
+        format!("SELECT count(*) FROM (SELECT a.location AS x, b.location AS y, min(c.location) FROM {a}, {b}, {c} GROUP BY 1, 2) AS t"),
+        format!("SELECT {} FROM {long}", substrings(100)),
+        format!("SELECT {} FROM {long}", substrings(900)),
+        format!("SELECT {} FROM (SELECT repeat(location, 200) AS s FROM catalog.partitions) AS t", substrings(900)),
+        format!("SELECT s FROM {long} ORDER BY {}", substrings(300)),
+        format!("SELECT count(*) FROM (SELECT DISTINCT {} FROM {long}) AS t", substrings(300)),
+        format!("SELECT {} FROM {a}", grown.join(", ")),
+        format!("SELECT upper(s), lower(s), reverse(upper(s)), initcap(s), ltrim(s), translate(s, 'h', 'xy') FROM {long}"),
+        "WITH RECURSIVE t AS (SELECT location AS a FROM catalog.partitions UNION ALL SELECT a || a FROM t) SELECT max(length(a)) FROM t".to_owned(),
+        "WITH RECURSIVE t AS (SELECT location AS a FROM catalog.partitions UNION ALL SELECT a || 'xxxxxxxx' FROM t) SELECT a FROM t".to_owned(),
+        "SELECT lpad(location, 1000000000, 'x') FROM catalog.partitions".to_owned(),
+        "SELECT rpad(location, 6000, location) FROM catalog.partitions".to_owned(),
+        "SELECT sum(length(translate(repeat(location, 1000), 'h', 'x'))) FROM catalog.partitions".to_owned(),
+        "SELECT sum(length(regexp_replace(repeat(location, 30), '', repeat('abcdef', 10000), 'g'))) FROM catalog.partitions".to_owned(),
+        "SELECT max(length(concat_ws(repeat(location, 1000), location, location, location, location))) FROM catalog.partitions".to_owned(),
+        "SELECT sum(length(overlay(location placing repeat('x', 1000000) from 3))) FROM catalog.partitions".to_owned(),
+        "SELECT to_char(now(), repeat('%c', 1000000))".to_owned(),
+        "SELECT max(length(to_char(now(), repeat('%c', 500000) || location))) FROM catalog.partitions".to_owned(),
+        nested("[a, a]"),
+        nested("[a] || [a]"),
+        nested("{'k': a, 'l': a}"),
+        nested("struct(a, a)"),
+        nested("overlay(a PLACING a FROM length(a))"),
+        nested("substring(a || a FROM 1)"),
+        "SELECT array_repeat(array_repeat(location, 100000), 100000) FROM catalog.partitions".to_owned(),
+        "SELECT unnest(generate_series(1, 10000000000))".to_owned(),
+        format!("SELECT make_array(make_array({0}, {0}), make_array({0}, {0})) FROM {a}", "repeat(location, 1000)"),
+        format!("SELECT unnest(string_to_array(repeat(a.location, 1000), '/')) || b.location {pairs}"),
+        "SELECT sum(length(array_to_string(string_to_array(repeat(location, 1000), ''), repeat('x', 100)))) FROM catalog.partitions".to_owned(),
+        format!("SELECT string_agg(a.location, ',') OVER (ORDER BY b.location ROWS BETWEEN 1000 PRECEDING AND CURRENT ROW) {pairs}"),
+        format!("SELECT max(a.location || b.location) OVER (PARTITION BY a.location ORDER BY b.location) {pairs}"),
+        format!("SELECT lag(a.location, 100000, repeat('x', 500000)) OVER (ORDER BY b.location) {pairs}"),
+        format!("SELECT a.location || b.location AS x {pairs} ORDER BY x DESC"),
+        format!("SELECT a.properties, b.properties, c.location FROM {a} JOIN {b} ON a.metastore_name <> b.metastore_name JOIN {c} ON c.location <> b.location ORDER BY c.location"),
+        format!("SELECT a.location FROM {a} FULL JOIN {b} ON a.location || b.location = b.location || a.location AND a.location <> b.location"),
+    ]
+}
+
+#[test]
+fn no_statement_takes_more_memory_than_the_pool_and_a_margin() {
+    let f = fixture_with(EngineOptions {
+        threads: 2,
+        memory_pool_bytes: POOL_BYTES,
+        statement_timeout_ms: 2_000,
+        result_rows_max: u64::MAX,
+        ..EngineOptions::default()
+    });
+    // What is kept between statements is there.
+    f.rows("SELECT sum(length(location)) FROM catalog.partitions");
+    let before = memory_bytes("VmRSS:");
+    let mut exceeded = Vec::new();
+    for sql in bombs() {
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        let ended =
+            run(&f.engine, &sql).map_or_else(|fault| fault.to_string(), |rows| format!("{rows} rows"));
+        eventually(&format!("the end of {sql}"), || f.engine.statements_under_way() == 0);
+        let grown = memory_bytes("VmHWM:").saturating_sub(before);
+        println!("{:4} MiB: {:.100}: {ended:.90}", grown >> 20, sql);
+        assert!(!ended.starts_with("INTERNAL"), "{sql}: {ended}");
+        if POOL_BYTES + MARGIN_BYTES < grown {
+            exceeded.push(format!("{:.100}: memory grew by {} MiB", sql, grown >> 20));
+        }
+    }
+    assert!(exceeded.is_empty(), "{}", exceeded.join("\n"));
+}
+
+/// The number of rows, none of which is kept.
+fn run(engine: &Engine, sql: &str) -> Result<usize, Fault> {
+    futures::executor::block_on(async {
+        let mut result = engine.query(sql).await?;
+        let mut rows = 0;
+        while let Some(batch) = result.next().await {
+            rows += batch?.num_rows();
+        }
+        Ok(rows)
+    })
+}
