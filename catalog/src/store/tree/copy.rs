@@ -15,6 +15,8 @@ use crate::fault::{Code, Fault};
 const BATCH_BYTES: u64 = 4 << 20;
 /// Keys that are ahead of the records at least: more than a page of sled holds.
 const AHEAD: usize = 32;
+/// Nine of them are more than sled keeps in its log: a quarter of its segments of 512 KiB.
+const LARGE_BYTES: usize = 14_500;
 
 impl Tree {
     /// Begins to note the keys that are written, for [`Tree::copy_written`]; or ends it. Nobody
@@ -28,14 +30,19 @@ impl Tree {
     ///
     /// sled writes a page anew with all it holds when it is split, and when it was changed ten
     /// times. So keys run ahead of their records: in order of key, pages are split into nine empty
-    /// records each, and filling those does neither, so that each record is written once.
+    /// records each, and filling those does neither, so that each record is written once. Not so
+    /// large ones: their pages become files, and were moved to them with the first change.
     pub fn copy_range<'k>(&self, copy: &Self, keys: impl RangeBounds<&'k [u8]>) -> Result<(), Fault> {
         let (mut ahead, mut bytes) = (VecDeque::new(), 0);
         let mut records = self.db.range(keys);
         while let Some((key, sealed)) = self.guard("copy", || records.next().transpose())? {
-            copy.guard("write", || copy.db.insert(&key, sled::IVec::default()))?;
             bytes += (key.len() + sealed.len()) as u64;
-            ahead.push_back((key, sealed));
+            if LARGE_BYTES <= sealed.len() {
+                copy.guard("write", || copy.db.insert(key, sealed))?;
+            } else {
+                copy.guard("write", || copy.db.insert(&key, sled::IVec::default()))?;
+                ahead.push_back((key, sealed));
+            }
             if BATCH_BYTES <= bytes {
                 let length = ahead.len().saturating_sub(AHEAD);
                 copy.fill(ahead.drain(..length))?;
