@@ -248,3 +248,20 @@ fn columns_are_called_as_they_were_written() {
     }
     assert_eq!(f.rows("SELECT version()"), [[concat!("skep ", env!("CARGO_PKG_VERSION"))]]);
 }
+
+#[test]
+fn runtime_store_tells_of_the_last_rebuild_and_answers_are_as_before() {
+    let f = fixture();
+    let told = "SELECT rebuilt_at IS NULL, rebuild_elapsed_ms IS NULL, rebuild_blocked_ms IS NULL, \
+                before_rebuild_bytes, after_rebuild_bytes FROM runtime.store";
+    let rows = "SELECT * FROM catalog.partitions ORDER BY 1, 2, 3, 4, 5";
+    let before = f.rows(rows);
+    let old = f.rows(told).remove(0);
+    assert_eq!(old[..3], ["true", "true", "true"]);
+    let rebuild = f.catalog.rebuild().unwrap();
+    let bytes = [rebuild.before_bytes.to_string(), rebuild.after_bytes.to_string()];
+    let new = f.rows(told).remove(0);
+    assert_eq!(new[..3], ["false", "false", "false"]);
+    assert_eq!(new[3..], bytes);
+    assert_eq!(f.rows(rows), before);
+}
