@@ -10,7 +10,7 @@ use super::catalog::{Catalog, parts};
 use super::trees::Step;
 use crate::fault::{Code, Fault};
 
-/// Bytes beyond twice the live ones that are not worth a rebuild.
+/// Bytes beyond one and a half times what a copy takes that are not worth a rebuild.
 const SLACK_BYTES: u64 = 16 << 20;
 /// Between exact looks whether a rebuild is due.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
@@ -53,13 +53,14 @@ impl Schedule {
     }
 
     fn is_due(&self, live_bytes: u64, size_on_disk_bytes: u64) -> bool {
-        self.copy_bytes(live_bytes).saturating_mul(2).saturating_add(SLACK_BYTES) < size_on_disk_bytes
+        let copy_bytes = self.copy_bytes(live_bytes);
+        copy_bytes.saturating_add(copy_bytes / 2).saturating_add(SLACK_BYTES) < size_on_disk_bytes
     }
 }
 
 impl Catalog {
-    /// Rebuilds the store when it has grown to more than twice of what it needs, so that this takes
-    /// a thirtieth of the time at most. Run in the background, like [`Catalog::merge`].
+    /// Rebuilds the store when it has grown to more than one and a half times of what it needs, so
+    /// that this takes a thirtieth of the time at most. Run in the background, like [`Catalog::merge`].
     ///
     /// Errors: those of [`Catalog::rebuild`].
     pub fn rebuild_if_due(&self) -> Result<Option<Rebuild>, Fault> {
