@@ -5,7 +5,8 @@
 //! - `web` on dc1: the older two fifths of every table's partitions lie on `hdfs://old-nn/`;
 //! - shared databases: equal tables at one address (location conflicts), tables that lack a
 //!   column, have another type or another address, and tables that only one metastore has;
-//! - phone numbers, tables nobody altered for years, small files, names with odd characters.
+//! - phone numbers, tables nobody altered for years, small files, transactional tables, columns that
+//!   are mostly empty, a new table without partitions, names with odd characters.
 
 use skep_catalog::model::{
     CatalogObject, Column, DatabaseName, Function, Partition, PrincipalType, Privilege, Table,
@@ -145,6 +146,9 @@ fn physical(builder: &mut Builder<'_>, shape: &Shape<'_>, seed: u64) {
     if is_external {
         "EXTERNAL_TABLE".clone_into(&mut table.table_type);
         set_parameter(&mut table.parameters, "EXTERNAL", "TRUE");
+    }
+    if format == Format::Orc && !is_external && shape.index % 3 == 2 {
+        set_parameter(&mut table.parameters, "transactional", "true");
     }
     if shape.index % 12 == 4 {
         table.storage.bucket_count = 16;
@@ -351,6 +355,13 @@ fn odd_names(builder: &mut Builder<'_>) {
         let table = table(name, "chen_wei", builder.days_ago(90), storage(columns, &location, Format::Orc));
         builder.table(&database, &table, None);
     }
+    // Made this week and still empty.
+    let location = "s3a://company-data/lab/signups_by_day";
+    let columns_of_signups = columns("customer_id bigint, channel string");
+    let storage_of_signups = storage(columns_of_signups, location, Format::Orc);
+    let mut signups: Table = table("signups_by_day", "chen_wei", builder.days_ago(2), storage_of_signups);
+    signups.partition_keys = partition_keys(Scheme::Daily);
+    builder.table(&database, &signups, None);
     let mut cities: Table = table(
         "by_city",
         "chen_wei",
