@@ -202,6 +202,27 @@ fn demo_prints_results_only_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn tour_of_the_readme_is_what_the_demo_answers() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (mut statements, mut answers) = (String::new(), String::new());
+    for block in readme.split("```console\n").skip(1) {
+        let block = block.split("```").next().unwrap();
+        let Some((asked, answer)) = block.split_once('┌') else { continue };
+        let asked = asked.trim_start_matches("$ skep demo -c \"").trim_start_matches("skep> ");
+        statements.push_str(&format!("{};\n", asked.trim().trim_end_matches(['"', ';'])));
+        answers.push_str(&format!("┌{answer}"));
+    }
+    assert!(4 < statements.matches(';').count(), "{statements}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tour.sql");
+    std::fs::write(&file, statements).unwrap();
+    let output = skep().args(["demo", "-f"]).arg(file).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(text(&output.stdout), answers);
+}
+
+#[test]
 fn demo_reads_statements_from_standard_input() {
     let mut process = skep()
         .args(["demo", "--output", "markdown"])
