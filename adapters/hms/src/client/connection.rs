@@ -14,10 +14,10 @@ use rustls::pki_types::ServerName;
 use skep_catalog::fault::{Code, Fault};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::budget::{ReplyBudget, Share};
 use super::endpoint::Endpoint;
 use super::{ClientOptions, tls};
 use crate::thrift::{
@@ -27,6 +27,8 @@ use crate::thrift::{
 
 /// What is read at once at most.
 const READ_BYTES: usize = 1 << 20;
+/// What is read of a reply without a turn.
+const TURN_BYTES: usize = LARGE_BYTES / 2;
 
 /// What a connection runs over.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -41,8 +43,8 @@ pub(super) enum Broken {
     Tls(String),
     /// The deadline passed after so many bytes of the reply.
     Late { bytes: usize, timeout_ms: u64 },
-    /// The deadline passed while the rest of a large reply waited for its share of so many bytes.
-    Crowded { bytes: usize, timeout_ms: u64, bytes_max: usize },
+    /// The deadline passed while the rest of a large reply waited for its turn.
+    Crowded { bytes: usize, timeout_ms: u64 },
     /// The connection ended after so many bytes of the reply.
     Closed { bytes: usize, why: String },
     /// The reply is not what it should be.
@@ -72,9 +74,9 @@ impl fmt::Display for Broken {
             Self::Late { bytes, timeout_ms } => {
                 write!(f, "no complete reply within {timeout_ms} ms, {bytes} bytes came")
             }
-            Self::Crowded { bytes, timeout_ms, bytes_max } => write!(
+            Self::Crowded { bytes, timeout_ms } => write!(
                 f,
-                "no room for the rest of a large reply within {timeout_ms} ms, {bytes} bytes came: those of all metastores together may take {bytes_max} bytes"
+                "no turn for the rest of a large reply within {timeout_ms} ms, {bytes} bytes came: other large replies of this metastore were not complete"
             ),
             Self::Closed { bytes: 0, why } => write!(f, "{why} before an answer came"),
             Self::Closed { bytes, why } => write!(f, "{why} after {bytes} bytes of the reply"),
@@ -97,11 +99,12 @@ pub(super) enum Reply {
     Exception(ApplicationException),
 }
 
-/// The body of a result struct. As long as it is there, so is its share of the memory for replies.
+/// The body of a result struct. While a large one is there, no other large reply of the metastore is
+/// read. Slices of its bytes may live on after it: a caller that keeps them bounds how many.
 #[derive(Debug)]
 pub struct ReplyBody {
     bytes: Bytes,
-    _share: Option<Share>,
+    _turn: Option<Turn>,
 }
 
 impl Deref for ReplyBody {
@@ -116,10 +119,15 @@ impl Deref for ReplyBody {
 #[derive(Default)]
 struct Progress {
     bytes: usize,
-    /// It waits for its share.
+    /// It waits for its turn.
     waits: bool,
-    share: Option<Share>,
+    turn: Option<Turn>,
 }
+
+/// The right to read the rest of a large reply. The large replies of a metastore are read one at a
+/// time, so that they cannot take its limit for each of the calls under way; those of another one
+/// are of no concern to it, however bad they are. Who has it waits for nothing else.
+type Turn = OwnedSemaphorePermit;
 
 /// Opens connections.
 pub(super) struct Opener {
@@ -127,7 +135,7 @@ pub(super) struct Opener {
     limits: Limits,
     connect_timeout_ms: u64,
     request_timeout_ms: u64,
-    budget: ReplyBudget,
+    pub(super) turns: Arc<Semaphore>,
     tls: Option<(TlsConnector, Option<String>)>,
     /// User and groups to claim.
     claim: Option<(String, Vec<String>)>,
@@ -147,7 +155,7 @@ impl Opener {
             limits: options.limits(),
             connect_timeout_ms: options.connect_timeout_ms,
             request_timeout_ms: options.request_timeout_ms,
-            budget: options.reply_budget.clone(),
+            turns: Arc::new(Semaphore::new(1)),
             tls,
             claim: options.user.clone().map(|user| (user, options.groups.clone())),
         })
@@ -176,8 +184,7 @@ impl Opener {
             wire: self.wire,
             sequence_id: 0,
             request_timeout_ms: self.request_timeout_ms,
-            reply_bytes_max: self.limits.message_bytes_max,
-            budget: self.budget.clone(),
+            turns: self.turns.clone(),
             endpoint: index,
             idle_since: started,
         };
@@ -222,8 +229,7 @@ pub(super) struct Connection {
     wire: Wire,
     sequence_id: i32,
     request_timeout_ms: u64,
-    reply_bytes_max: usize,
-    budget: ReplyBudget,
+    turns: Arc<Semaphore>,
     /// Place of its endpoint.
     pub(super) endpoint: usize,
     /// When it was last used.
@@ -252,12 +258,12 @@ impl Connection {
             Err(_) => {
                 let (bytes, timeout_ms) = (progress.bytes, self.request_timeout_ms);
                 return Err(match progress.waits {
-                    true => Broken::Crowded { bytes, timeout_ms, bytes_max: self.budget.bytes_max() },
+                    true => Broken::Crowded { bytes, timeout_ms },
                     false => Broken::Late { bytes, timeout_ms },
                 });
             }
         };
-        self.check(method, message, progress.share)
+        self.check(method, message, progress.turn)
     }
 
     async fn exchange(&mut self, request: &[u8], progress: &mut Progress) -> Result<Message, Broken> {
@@ -269,9 +275,10 @@ impl Connection {
             if let Some(message) = self.decoder.next()? {
                 return Ok(message);
             }
-            if progress.share.is_none() && LARGE_BYTES / 2 < self.decoder.held_bytes() {
+            if progress.turn.is_none() && TURN_BYTES < self.decoder.held_bytes() {
                 progress.waits = true;
-                progress.share = self.budget.share(self.reply_bytes_max).await;
+                // It is never closed.
+                progress.turn = self.turns.clone().acquire_owned().await.ok();
                 progress.waits = false;
             }
             // TLS clears what it may write to before it writes.
@@ -287,7 +294,7 @@ impl Connection {
         }
     }
 
-    fn check(&self, method: &str, message: Message, share: Option<Share>) -> Result<Reply, Broken> {
+    fn check(&self, method: &str, message: Message, turn: Option<Turn>) -> Result<Reply, Broken> {
         if message.name != method {
             return Err(Broken::Malformed(format!("the reply is of method {:?}", message.name)));
         }
@@ -296,7 +303,7 @@ impl Connection {
             return Err(Broken::Malformed(format!("the reply has sequence id {actual}, not {expected}")));
         }
         match message.message_type {
-            MessageType::Reply => Ok(Reply::Result(ReplyBody { bytes: message.body, _share: share })),
+            MessageType::Reply => Ok(Reply::Result(ReplyBody { bytes: message.body, _turn: turn })),
             MessageType::Exception => Ok(Reply::Exception(ApplicationException::decode(&message.body)?)),
             other => Err(Broken::Malformed(format!("the reply is a {other:?}"))),
         }

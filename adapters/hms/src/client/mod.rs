@@ -4,7 +4,6 @@
 //! Invariants: a connection is either idle in the pool or owned by exactly one call; one whose
 //! reply was late, cut off or malformed is never used again.
 
-mod budget;
 mod connection;
 mod endpoint;
 mod options;
@@ -25,7 +24,6 @@ use connection::{Broken, Connection, Opener, Reply};
 use endpoint::Endpoint;
 use pacing::Pacing;
 
-pub use budget::ReplyBudget;
 pub use connection::ReplyBody;
 pub use options::{ClientOptions, TlsOptions};
 
@@ -245,6 +243,9 @@ impl Inner {
         let why = format!("{}: {broken}", endpoint.uri);
         let fault = Fault::new(broken.code(), self.what(method), why);
         match broken {
+            Broken::Crowded { .. } => fault.with_fix(
+                "Look at the metastore's load, raise request_timeout_ms, or lower requests_in_flight_max.",
+            ),
             Broken::Tls(_) => fault.with_fix("Check the tls options and the metastore's certificate."),
             _ => fault,
         }

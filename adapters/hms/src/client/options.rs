@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::ReplyBudget;
 use crate::thrift::{Limits, Protocol, Transport, Wire};
 
 /// How a metastore is reached.
@@ -32,12 +31,11 @@ pub struct ClientOptions {
     pub user: Option<String>,
     /// Groups claimed with it.
     pub groups: Vec<String>,
-    /// Bytes of one reply that are accepted.
+    /// Bytes of one reply that are accepted. Of the replies under way one is read up to there at a
+    /// time, of the others 8 MiB.
     pub reply_bytes_max: usize,
     /// Bytes of one string in a reply that are accepted.
     pub string_bytes_max: usize,
-    /// Bytes that large replies take together, with those of other clients of the same budget.
-    pub reply_budget: ReplyBudget,
 }
 
 impl Default for ClientOptions {
@@ -56,7 +54,6 @@ impl Default for ClientOptions {
             groups: Vec::new(),
             reply_bytes_max: Limits::REPLY.message_bytes_max,
             string_bytes_max: Limits::REPLY.string_bytes_max,
-            reply_budget: ReplyBudget::default(),
         }
     }
 }

@@ -313,55 +313,131 @@ async fn tls_checks_the_certificate_and_its_name() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// A reply of this many bytes to every call but `get_table`.
-fn large(message: &Message) -> Answer {
-    if message.name == "get_table" {
-        return good(message);
-    }
+/// A reply of as many MiB to a first call.
+fn large_reply(wire: Wire, method: &str, mebibytes: usize) -> Vec<u8> {
     let mut writer = crate::thrift::Writer::new();
-    writer.field_list(0, crate::thrift::Kind::String, 20);
-    (0..20).for_each(|_| writer.string(&"x".repeat(1 << 20)));
-    let body = writer.finish_struct();
-    let reply = encode_message(message.wire, &message.name, MessageType::Reply, message.sequence_id, &body);
-    Answer::now(reply.unwrap().to_vec())
+    writer.field_list(0, crate::thrift::Kind::String, mebibytes);
+    let text = "x".repeat(1 << 20);
+    (0..mebibytes).for_each(|_| writer.string(&text));
+    encode_message(wire, method, MessageType::Reply, 1, &writer.finish_struct()).unwrap().to_vec()
 }
 
-#[tokio::test]
-async fn a_large_reply_waits_for_its_share_and_a_small_one_does_not() {
-    let uri = serve(large).await;
-    let reply_budget = ReplyBudget::new(64 << 20);
-    let with = |request_timeout_ms| {
-        let reply_budget = reply_budget.clone();
-        Client::new("dc1", ClientOptions { request_timeout_ms, reply_budget, ..options(&[&uri]) }).unwrap()
+/// What a [`Stalling`] server sends: far more than sockets hold (32 MiB where Linux is generous)
+/// beside what is read without a turn.
+const STALLED_MEBIBYTES: usize = 64;
+
+/// A server that keeps the last byte of its large replies to itself; `get_table` it just answers.
+struct Stalling {
+    uri: String,
+    /// Replies that are sent but for their last byte, so that nearly all of them was read.
+    begun: Arc<AtomicUsize>,
+    /// Whether the last bytes may go out.
+    ends: tokio::sync::watch::Sender<bool>,
+}
+
+impl Stalling {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("thrift://127.0.0.1:{}", listener.local_addr().unwrap().port());
+        let reply = Arc::new(large_reply(Wire::default(), "get_tables", STALLED_MEBIBYTES));
+        let begun = Arc::new(AtomicUsize::new(0));
+        let (ends, ended) = tokio::sync::watch::channel(false);
+        let counter = begun.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let (reply, counter, mut ended) = (reply.clone(), counter.clone(), ended.clone());
+                tokio::spawn(async move {
+                    let mut decoder = MessageDecoder::detecting(Limits::REQUEST);
+                    let message = loop {
+                        match decoder.next().unwrap() {
+                            Some(message) => break message,
+                            None => stream.read_buf(decoder.buffer()).await.unwrap(),
+                        };
+                    };
+                    if message.name == "get_table" {
+                        stream.write_all(&echo(&message, message.sequence_id)).await.unwrap();
+                        return;
+                    }
+                    let (start, last) = reply.split_at(reply.len() - 1);
+                    if stream.write_all(start).await.is_err() {
+                        return;
+                    }
+                    counter.fetch_add(1, Ordering::Relaxed);
+                    if ended.wait_for(|is_ended| *is_ended).await.is_ok() {
+                        let _ = stream.write_all(last).await;
+                    }
+                });
+            }
+        });
+        Self { uri, begun, ends }
+    }
+
+    /// Waits for the first reply to begin, and lets all others go as far as they can.
+    async fn settle(&self) {
+        while self.begun.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        // Everything runs on this thread, so that this gives thousands of reads and writes their time.
+        for _ in 0..100_000 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Eight calls at once for large replies.
+fn eight_calls(uri: &str) -> (Client, tokio::task::JoinSet<usize>) {
+    let options = ClientOptions {
+        request_timeout_ms: 120_000,
+        // Half of them are under way at first.
+        requests_in_flight_max: 20,
+        ..options(&[uri])
     };
-    let all = reply_budget.share(usize::MAX).await;
-    let hurried = with(500);
-    assert_eq!(**hurried.call("get_table", &[0]).await.unwrap(), [0]);
-    let fault = hurried.fault("get_tables", hurried.call("get_tables", &[0]).await.unwrap_err());
-    assert_eq!(fault.code, Code::METASTORE_SLOW);
-    assert!(fault.why.contains("no room") && fault.why.contains("67108864 bytes"), "{fault}");
-    let patient = with(60_000);
-    let waiting = tokio::spawn(async move { patient.call("get_tables", &[0]).await });
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(!waiting.is_finished());
-    drop(all);
-    assert!(20 << 20 < waiting.await.unwrap().unwrap().len());
-}
-
-#[tokio::test]
-async fn many_large_replies_come_one_after_the_other() {
-    let reply_budget = ReplyBudget::new(1 << 20);
+    let client = Client::new("dc1", options).unwrap();
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..8 {
-        let uri = serve(large).await;
-        let reply_budget = reply_budget.clone();
-        let options = ClientOptions { request_timeout_ms: 120_000, reply_budget, ..options(&[&uri]) };
-        let client = Client::new("dc1", options).unwrap();
+        let client = client.clone();
         calls.spawn(async move { client.call("get_tables", &[0]).await.unwrap().len() });
     }
+    (client, calls)
+}
+
+#[tokio::test]
+async fn large_replies_of_a_metastore_come_one_at_a_time() {
+    let server = Stalling::start().await;
+    let (client, mut calls) = eight_calls(&server.uri);
+    server.settle().await;
+    assert_eq!(server.begun.load(Ordering::Relaxed), 1);
+    // A small one has no need of a turn.
+    assert_eq!(**client.call("get_table", &[0]).await.unwrap(), [0]);
+    server.ends.send(true).unwrap();
     while let Some(bytes) = calls.join_next().await {
-        assert!(20 << 20 < bytes.unwrap());
+        assert!(STALLED_MEBIBYTES << 20 < bytes.unwrap());
     }
-    // Every share was given back.
-    assert!(reply_budget.share(usize::MAX).await.is_some());
+    assert_eq!(server.begun.load(Ordering::Relaxed), 8);
+    assert_eq!(client.inner.opener.turns.available_permits(), 1, "every turn was given back");
+}
+
+#[tokio::test]
+async fn a_metastore_whose_large_replies_do_not_end_holds_up_no_other() {
+    let bad = Stalling::start().await;
+    let (_, _calls) = eight_calls(&bad.uri);
+    bad.settle().await;
+    let uri = serve(|message| Answer::now(large_reply(message.wire, &message.name, 20))).await;
+    let good = Client::new("dc2", ClientOptions { request_timeout_ms: 20_000, ..options(&[&uri]) }).unwrap();
+    assert!(20 << 20 < good.call("get_tables", &[0]).await.unwrap().len());
+}
+
+#[tokio::test]
+async fn a_large_reply_without_a_turn_is_told_so() {
+    let server = Stalling::start().await;
+    let options = ClientOptions { request_timeout_ms: 5_000, ..options(&[&server.uri]) };
+    let client = Client::new("dc1", options).unwrap();
+    let turn = client.inner.opener.turns.clone().acquire_owned().await.unwrap();
+    assert_eq!(**client.call("get_table", &[0]).await.unwrap(), [0]);
+    let fault = client.fault("get_tables", client.call("get_tables", &[0]).await.unwrap_err());
+    assert_eq!(fault.code, Code::METASTORE_SLOW);
+    assert!(fault.why.contains("no turn for the rest of a large reply within 5000 ms"), "{fault}");
+    assert!(fault.fix().contains("requests_in_flight_max"), "{fault}");
+    drop(turn);
 }

@@ -147,7 +147,8 @@ impl Transcoder {
     /// Takes what it can from the front of `input`; true once the message is complete.
     pub(super) fn advance(&mut self, input: &mut BytesMut) -> Result<bool> {
         // A byte becomes at most 8: a small number in a list.
-        make_room(&mut self.out, 8 * input.len(), self.limits.message_bytes_max);
+        let more = self.room().min(8 * input.len());
+        make_room(&mut self.out, more, self.limits.message_bytes_max);
         let mut position = 0;
         let outcome = loop {
             if self.pending > 0 {
@@ -455,4 +456,26 @@ fn put_value(out: &mut BytesMut, reader: &mut Reader<'_>, kind: Kind, depth: usi
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn room_is_made_for_no_more_than_the_limit() {
+        let limits = Limits { message_bytes_max: 1 << 20, ..Limits::REPLY };
+        let mut writer = crate::thrift::Writer::new();
+        writer.field_string(1, &"x".repeat(900 << 10));
+        let body = writer.finish_struct();
+        let mut input = BytesMut::new();
+        encode_message(&mut input, "m", MessageType::Reply, 1, &body).unwrap();
+        let mut transcoder = Transcoder::new(limits);
+        assert!(transcoder.advance(&mut input).unwrap());
+        let room = transcoder.out.capacity();
+        assert!(room <= limits.message_bytes_max, "{room}");
+        assert_eq!(transcoder.finish(Transport::Framed).body, body);
+    }
 }
