@@ -183,8 +183,9 @@ impl Catalog {
     }
 
     /// Applies changes in order, atomically: after a crash all or none of them is there.
-    /// Durable against a kill of the process when it returns; against power loss within 500 ms
-    /// (the mirror can be read again). Publishes one snapshot.
+    /// Durable against a kill of the process when it returns; against a loss of power after the next
+    /// [`Catalog::sync`] (what is lost is read again, as the position is older too). Publishes one
+    /// snapshot.
     /// Blocks: call it from a blocking thread.
     ///
     /// Errors: `METASTORE_UNKNOWN` when the metastore was removed, `STORE_FULL`, `STORE_IO`, and
@@ -374,6 +375,12 @@ impl Catalog {
         let written = self.write_statuses();
         self.trees.current().sync()?;
         written
+    }
+
+    /// Makes what was written since the last time survive a loss of power. Run in the background every
+    /// few seconds. Blocks.
+    pub fn sync(&self) -> Result<(), Fault> {
+        self.trees.current().sync_written()
     }
 
     fn write_statuses(&self) -> Result<(), Fault> {

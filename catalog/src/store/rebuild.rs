@@ -62,7 +62,8 @@ impl Catalog {
     /// Rebuilds the store when it has grown to more than one and a half times of what it needs, so
     /// that this takes a thirtieth of the time at most. Run in the background, like [`Catalog::merge`].
     ///
-    /// Errors: those of [`Catalog::rebuild`].
+    /// Errors: those of [`Catalog::rebuild`]; `STORE_IO` while the tree that the last one replaced is
+    /// still there.
     pub fn rebuild_if_due(&self) -> Result<Option<Rebuild>, Fault> {
         {
             let Some(mut schedule) = self.schedule.try_lock() else { return Ok(None) };
@@ -79,6 +80,14 @@ impl Catalog {
             let facts = self.facts();
             if !schedule.is_due(facts.live_bytes, facts.size_on_disk_bytes) {
                 return Ok(None);
+            }
+            // Each rebuild would leave one more.
+            if self.trees.has_others()? {
+                schedule.next_look = Some(now + RETRY_PAUSE);
+                let what = format!("store {}: rebuild", self.path.display());
+                let why = "the tree that the last rebuild replaced is still there";
+                return Err(Fault::new(Code::STORE_IO, what, why)
+                    .with_fix("Restart skep when this does not pass: the start removes the old tree."));
             }
         }
         self.rebuild().map(Some)

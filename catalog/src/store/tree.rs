@@ -3,9 +3,10 @@
 //! Invariants: every record carries its version and an xxh3 checksum over version, key and payload, so that
 //! a damaged or misplaced one is never taken for true; a [`Batch`] is written wholly or not at
 //! all; nothing is written when the volume has less free space than asked for (sled can hang on a
-//! full disk); no panic leaves this file. sled 0.34.7's own flush is `sync_file_range`, so
-//! [`Tree::sync`] calls `sync_data` on a handle of its own.
+//! full disk); no panic leaves this file. sled 0.34.7's own flush is `sync_file_range`, and nothing at
+//! all for the files of large records, so [`Tree::sync`] syncs both itself.
 
+mod blobs;
 mod copy;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::Xxh3;
 
+use self::blobs::Blobs;
 use super::StoreOptions;
 use crate::fault::{Code, Fault};
 
@@ -97,6 +99,9 @@ pub(crate) struct Tree {
     written: Mutex<Option<BTreeSet<sled::IVec>>>,
     /// A write failed: sled may show what it could not store.
     is_broken: AtomicBool,
+    /// Something was written since the last sync.
+    is_unsynced: AtomicBool,
+    blobs: Mutex<Blobs>,
 }
 
 impl Tree {
@@ -134,6 +139,9 @@ impl Tree {
             disk_free_bytes_min: options.disk_free_bytes_min,
             written: Mutex::default(),
             is_broken: AtomicBool::new(false),
+            // By a former process, perhaps.
+            is_unsynced: AtomicBool::new(true),
+            blobs: Mutex::new(Blobs::of_tree(path)),
         })
     }
 
@@ -188,6 +196,7 @@ impl Tree {
             self.db.apply_batch(batch.inner)?;
             self.db.flush()
         });
+        self.is_unsynced.store(true, Ordering::Relaxed);
         self.is_broken.fetch_or(outcome.is_err(), Ordering::Relaxed);
         outcome.map(|_| ())
     }
@@ -212,7 +221,21 @@ impl Tree {
     /// Everything written so far survives a loss of power.
     pub fn sync(&self) -> Result<(), Fault> {
         self.guard("flush", || self.db.flush())?;
-        self.file.sync_data().map_err(|error| io_fault(&self.path, "flush", &error))
+        let sync = || {
+            self.blobs.lock().sync()?;
+            self.file.sync_data()
+        };
+        sync().map_err(|error| io_fault(&self.path, "flush", &error))
+    }
+
+    /// [`Tree::sync`], when something was written since the last time.
+    pub fn sync_written(&self) -> Result<(), Fault> {
+        if !self.is_unsynced.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let synced = self.sync();
+        self.is_unsynced.fetch_or(synced.is_err(), Ordering::Relaxed);
+        synced
     }
 
     /// The folder.

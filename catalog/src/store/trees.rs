@@ -68,6 +68,12 @@ impl Trees {
         self.options.disk_free_bytes_min
     }
 
+    /// Whether there is a tree that is not in use: it is not let go yet, or could not be removed.
+    pub fn has_others(&self) -> Result<bool, Fault> {
+        let numbers = numbers(&self.root).map_err(|error| io_fault(&self.root, "list trees", &error))?;
+        Ok(1 < numbers.len())
+    }
+
     /// A new empty tree that may take the place of the one in use. One at a time.
     pub fn successor(&self) -> Result<Successor<'_>, Fault> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -136,11 +142,12 @@ impl Successor<'_> {
         if let Some(tree) = self.tree.take() {
             trees.current.store(Arc::new(tree));
         }
-        match sync(&trees.root) {
-            Ok(()) => release(self.old.clone(), step),
+        let synced = sync(&trees.root);
+        if let Err(error) = &synced {
             // After a loss of power the old name may be back: its tree stays until the next start.
-            Err(error) => tracing::warn!(%error, "the folder of the store is not written to the disk"),
+            tracing::warn!(%error, "the folder of the store is not written to the disk");
         }
+        release(self.old.clone(), synced.is_ok(), step);
         Ok(())
     }
 }
@@ -149,13 +156,14 @@ impl Drop for Successor<'_> {
     fn drop(&mut self) {
         self.old.note_written(false);
         if let Some(tree) = self.tree.take() {
-            release(Arc::new(tree), |_| {});
+            release(Arc::new(tree), true, |_| {});
         }
     }
 }
 
-/// Lets a tree that is not in use go, and removes it, on a thread of its own.
-fn release(tree: Arc<Tree>, step: fn(Step)) {
+/// Lets a tree that is not in use go, on a thread of its own, and removes its folder.
+fn release(tree: Arc<Tree>, is_removed: bool, step: fn(Step)) {
+    let kept = tree.clone();
     let work = move || {
         let path = tree.path().to_owned();
         let mut tree = tree;
@@ -165,14 +173,23 @@ fn release(tree: Arc<Tree>, step: fn(Step)) {
             std::thread::sleep(RELEASE_PAUSE);
         }
         step(Step::Released);
-        if let Err(error) = fs::remove_dir_all(&path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
+        if is_removed && let Err(error) = remove(&path) {
             tracing::warn!(folder = %path.display(), %error, "old tree not removed, the next start does it");
         }
     };
     if let Err(error) = std::thread::Builder::new().name("skep-store-release".to_owned()).spawn(work) {
-        tracing::warn!(%error, "no thread to remove an old tree, the next start does it");
+        tracing::warn!(%error, "no thread to let an old tree go, the next start removes it");
+        // Nobody is to wait for it, so it stays open.
+        std::mem::forget(kept);
+    }
+}
+
+/// Removes the folder of a tree, if it is there: another thread, or the former process at its end,
+/// may be removing it too.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -241,7 +258,7 @@ pub(crate) fn in_use(root: &Path) -> Result<InUse, Fault> {
 pub(crate) fn remove_others(root: &Path, number: u64) -> io::Result<Vec<String>> {
     let mut removed = Vec::new();
     for other in numbers(root)?.into_iter().filter(|other| *other != number) {
-        fs::remove_dir_all(folder(root, other))?;
+        remove(&folder(root, other))?;
         removed.push(format!("{PREFIX}{other}"));
     }
     Ok(removed)
@@ -314,6 +331,21 @@ mod tests {
         assert_eq!(in_use(root.path()).unwrap().number, 8);
         fs::remove_dir(folder(root.path(), 8)).unwrap();
         assert_eq!(in_use(root.path()).unwrap_err().code, Code::STORE_DAMAGED);
+    }
+
+    #[test]
+    fn trees_that_somebody_else_removes_are_no_error() {
+        let root = tempfile::tempdir().unwrap();
+        for _ in 0..50 {
+            for number in 0..20 {
+                fs::create_dir_all(folder(root.path(), number).join("blobs")).unwrap();
+            }
+            std::thread::scope(|scope| {
+                let removing = [(); 3].map(|()| scope.spawn(|| remove_others(root.path(), 0)));
+                removing.into_iter().for_each(|one| drop(one.join().unwrap().unwrap()));
+            });
+            assert_eq!(numbers(root.path()).unwrap(), [0]);
+        }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::crash::{FOLDER, changes, child, filled, model_at, try_open};
@@ -156,12 +157,57 @@ fn store_that_has_grown_is_rebuilt_by_its_upkeep() {
         store.merge().unwrap();
     }
     let before = shown(&store.snapshot());
+    // As if sled could not let go of what a former rebuild replaced.
+    std::fs::create_dir(folder.path().join("tree-7")).unwrap();
+    let fault = store.rebuild_if_due().unwrap_err();
+    assert_eq!(fault.code, Code::STORE_IO);
+    assert!(fault.why.contains("still there") && fault.fix().contains("Restart"), "{fault}");
+    assert_eq!(names(folder.path()), ["CURRENT", "tree-0", "tree-7"]);
+    assert_eq!(store.rebuild_if_due().unwrap(), None, "not told at every look");
+    drop(store);
+    let store = open(folder.path());
     let rebuild = store.rebuild_if_due().unwrap().unwrap();
     assert_eq!(store.facts().last_rebuild.unwrap(), rebuild);
     assert!(rebuild.after_bytes < rebuild.before_bytes / 8, "{rebuild:?}");
     assert_eq!(shown(&store.snapshot()), before);
     assert_eq!(store.rebuild_if_due().unwrap(), None, "not at once again");
     wait_for_names(folder.path(), &["CURRENT", "tree-1"]);
+}
+
+/// Root of the store, and the thread that let its old tree go.
+static UNSYNCABLE: Mutex<Option<PathBuf>> = Mutex::new(None);
+static RELEASED_BY: Mutex<Option<ThreadId>> = Mutex::new(None);
+
+#[test]
+fn old_tree_is_let_go_by_another_thread_when_its_end_cannot_be_made_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("store");
+    let position = filled(&folder);
+    let store = open(&folder);
+    *UNSYNCABLE.lock().unwrap() = Some(folder.clone());
+    store
+        .rebuild_watched(|step| match step {
+            Step::Copied => {}
+            // A folder that is not where it was cannot be synced.
+            Step::Named => {
+                let folder = UNSYNCABLE.lock().unwrap().clone().unwrap();
+                std::fs::rename(&folder, folder.with_extension("away")).unwrap();
+            }
+            Step::Released => *RELEASED_BY.lock().unwrap() = Some(std::thread::current().id()),
+        })
+        .unwrap();
+    std::fs::rename(folder.with_extension("away"), &folder).unwrap();
+    let begin = Instant::now();
+    while RELEASED_BY.lock().unwrap().is_none() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "nobody else let it go");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_ne!(*RELEASED_BY.lock().unwrap(), Some(std::thread::current().id()));
+    assert_eq!(shown(&store.snapshot()), model_at(position));
+    drop(store);
+    // Not removed: after a loss of power it might be the one that is named.
+    assert_eq!(names(&folder), ["CURRENT", "tree-0", "tree-1"]);
+    assert_eq!(shown(&try_open(&folder).unwrap().0.snapshot()), model_at(position));
 }
 
 #[test]
