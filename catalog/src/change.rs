@@ -236,7 +236,7 @@ pub enum Change {
     SetPrivileges(Vec<Item<Privilege>>),
     /// All events up to this id are included.
     SetPosition(i64),
-    /// There is no log to have a position in any more.
+    /// There is no log to have a position in any more, or another one than before.
     ClearPosition,
     /// A mark of the run under way, so that it resumes after a crash: this database is read
     /// completely. Marks of another run are forgotten by the first mark of this one, and by

@@ -194,6 +194,8 @@ pub struct EventPage {
 pub trait Source: Send + Sync {
     /// Connects, asks what the server is and can.
     async fn probe(&self) -> Result<SourceFacts, Fault>;
+    /// [`SourceFacts::database_id`] alone, by one call; `None` when it cannot be told now.
+    async fn database_id(&self) -> Option<String>;
     /// How many calls are worth having under way at once.
     fn requests_in_flight_max(&self) -> usize;
     /// All catalogs; one made-up `hive` with empty bytes where the server has none.

@@ -137,7 +137,11 @@ impl Follower {
         self.session.status(|status| status.head_event_id = Some(head));
         self.show_progress(head);
         if head < self.cursor {
-            // The log began anew: another database, or a restored one.
+            // The log began anew: another database, or a restored one. Should this process end
+            // before everything is read, the position must not be taken for one of the new log.
+            if self.session.current()?.metastore.position.is_some() {
+                self.session.apply(asked_at, vec![Change::ClearPosition]).await?;
+            }
             return Ok(Look::Gap);
         }
         if head == self.cursor {

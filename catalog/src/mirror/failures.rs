@@ -134,6 +134,12 @@ impl Failures {
         }
     }
 
+    /// Whether this part of the subject failed when it was last read.
+    pub fn has(&self, subject: &Subject, part: &Part) -> bool {
+        let parts = self.0.get(subject).map(|broken| &broken.parts);
+        parts.is_some_and(|parts| parts.contains(part) || parts.contains(&Part::Unknown))
+    }
+
     /// What to write after reading `subject`: rows of what healed go, rows of what failed come.
     pub fn settle(&mut self, subject: Subject, read: Read, failed: Vec<Failed>, at: i64) -> Vec<Change> {
         let old = self.0.remove(&subject);

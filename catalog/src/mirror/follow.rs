@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::PassReport;
 use super::events::{Follower, Look};
 use super::poll;
-use super::runs::{self, EVENTS, FIRST, POLL, REFRESH, REPAIR};
+use super::runs::{self, FIRST, POLL, REFRESH, REPAIR};
 use super::session::{Session, Task, ends_the_run, spawn};
-use crate::change::{Change, FollowMode, FollowState, Run};
+use crate::change::{Change, FollowMode, FollowState};
 use crate::fault::{Code, Fault};
 use crate::ports::SourceFacts;
 
@@ -29,8 +29,9 @@ const PASS_PAUSE_MAX: Duration = Duration::from_secs(3_600);
 /// Mirrors and follows, for ever.
 pub(super) async fn forever(session: &Arc<Session>) {
     let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
+    let mut passes = Passes::new(session);
     loop {
-        let Err(fault) = live(session).await else { continue };
+        let Err(fault) = live(session, &mut passes).await else { continue };
         if session.has_worked() {
             pauses.reset();
         }
@@ -60,6 +61,12 @@ impl Pauses {
 
     fn reset(&mut self) {
         self.next = self.min;
+    }
+
+    /// Lowers or raises the bound; how far they have grown stays.
+    fn bound(&mut self, max: Duration) {
+        self.max = max;
+        self.next = self.next.min(max);
     }
 }
 
@@ -170,7 +177,9 @@ async fn replay(
 ) -> Result<Look, Fault> {
     let head = session.source.head_event_id().await;
     if head.is_ok_and(|head| head == follower.cursor()) {
-        return catch_up(follower).await;
+        let caught_up = catch_up(follower).await;
+        *came_to = follower.take_came_to();
+        return caught_up;
     }
     let run = runs::begin_replay(session, follower).await?;
     let caught_up = catch_up(follower).await;
@@ -252,6 +261,8 @@ async fn begin_anew(session: &Session) -> Result<(), Fault> {
     tracing::warn!("another metastore answers than the one that was mirrored: reading everything again");
     session.found_other();
     session.include_only(None);
+    // Written with the changes: a pass is due, after a restart too.
+    session.status(|status| status.last_pass_at = None);
     let mut changes = vec![Change::ClearPosition];
     changes.extend(runs::abandon_first(session));
     session.apply(session.now(), changes).await.map(|_| ())
@@ -289,10 +300,10 @@ impl How {
 }
 
 /// From the probe on; `Ok` asks to begin with the probe again.
-async fn live(session: &Arc<Session>) -> Result<(), Fault> {
+async fn live(session: &Arc<Session>, passes: &mut Passes) -> Result<(), Fault> {
+    passes.end();
     let head = probe(session).await?;
-    let is_other = session.take_other();
-    remember_last_pass(session);
+    session.forget_other();
     end_open_runs(session).await?;
     let mirrored_at = session.current()?.metastore.mirrored_at;
     if mirrored_at.is_none() {
@@ -300,24 +311,16 @@ async fn live(session: &Arc<Session>) -> Result<(), Fault> {
         runs::run(session, FIRST, head).await.into_result()?;
         session.worked();
     }
-    let mut pass = None;
     let how = match (head, session.current()?.metastore.position) {
         (None, _) => {
             begin_polling(session).await?;
-            if is_other && mirrored_at.is_some() {
-                pass = Some(start_pass(session, POLL, None));
-            }
             How::Polling
         }
         (Some(_), Some(position)) => How::Events(Box::new(Follower::new(session.clone(), position, false))),
         // A log has appeared. It tells what changes from now on; all else is read.
-        (Some(head), None) => {
-            let follower = Follower::new(session.clone(), head, true);
-            pass = Some(start_pass(session, REPAIR, Some(head)));
-            How::Events(Box::new(follower))
-        }
+        (Some(head), None) => How::Events(Box::new(Follower::new(session.clone(), head, true))),
     };
-    follow(session, how, pass).await
+    follow(session, how, passes).await
 }
 
 /// Marks runs that a former process left open. A first mirror is another matter: it goes on.
@@ -342,12 +345,14 @@ async fn begin_polling(session: &Session) -> Result<(), Fault> {
 
 type Pass = Task<Result<PassReport, Fault>>;
 
-/// Complete passes beside the looks: at most one at once, and pauses of their own between those
-/// that fail.
+/// Complete passes beside the looks: at most one at once, and pauses between them that grow until
+/// one works, whatever the reason of the next one is: each asks for everything again.
 struct Passes {
     session: Arc<Session>,
     under_way: Option<Pass>,
     pauses: Pauses,
+    /// The one after the pass that began last.
+    pause: Duration,
     not_before: i64,
     /// Why the last one failed, and when.
     fault: Option<(Fault, i64)>,
@@ -356,23 +361,46 @@ struct Passes {
 }
 
 impl Passes {
-    fn new(session: &Arc<Session>, under_way: Option<Pass>) -> Self {
-        // Who asks for passes more often than that does not want to wait longer for one.
-        let interval = pass_interval_ms(session).map_or(PASS_PAUSE_MAX, Duration::from_millis);
-        let max = PASS_PAUSE_MAX.min(interval);
-        let pauses = Pauses::new(PASS_PAUSE_MIN, max);
-        Self { session: session.clone(), under_way, pauses, not_before: i64::MIN, fault: None, lost: None }
+    fn new(session: &Arc<Session>) -> Self {
+        Self {
+            session: session.clone(),
+            under_way: None,
+            pauses: Pauses::new(PASS_PAUSE_MIN, PASS_PAUSE_MAX),
+            pause: Duration::ZERO,
+            not_before: i64::MIN,
+            fault: None,
+            lost: None,
+        }
     }
 
-    /// Begins a repair at once. One under way had begun before these events were lost.
-    fn repair(&mut self, lost: Fault, head: i64) {
+    /// Ends the one under way and forgets what was wrong. The pause goes on.
+    fn end(&mut self) {
+        self.under_way = None;
+        self.fault = None;
+        self.lost = None;
+    }
+
+    /// Events were lost; a pass under way had begun before.
+    async fn lose(&mut self, lost: Fault) -> Result<(), Fault> {
+        if self.lost.is_none() {
+            tracing::warn!(fault = %lost, "everything is to be read again");
+        }
         self.lost = Some((lost, self.session.now()));
-        drop(self.under_way.take());
-        self.start(REPAIR, Some(head));
+        if self.under_way.take().is_some() {
+            runs::interrupt(&self.session).await?;
+        }
+        Ok(())
     }
 
     fn start(&mut self, kind: &'static str, head: Option<i64>) {
-        self.under_way = Some(start_pass(&self.session, kind, head));
+        // Who asks for passes more often than that does not want to wait longer for one.
+        let interval = pass_interval_ms(&self.session).map_or(PASS_PAUSE_MAX, Duration::from_millis);
+        self.pauses.bound(PASS_PAUSE_MAX.min(interval));
+        self.pause = self.pauses.next();
+        self.not_before = after(&self.session, self.pause);
+        let session = self.session.clone();
+        let run = async move { runs::run(&session, kind, head).await.into_result() };
+        self.under_way = Some(spawn(run));
     }
 
     fn may_start(&self) -> bool {
@@ -396,29 +424,31 @@ impl Passes {
 
     fn failed(&mut self, fault: Fault) {
         self.under_way = None;
-        let pause = self.pauses.next();
-        self.not_before = after(&self.session, pause);
-        tracing::warn!(%fault, pause_ms = pause.as_millis() as u64, "pass failed");
+        self.not_before = after(&self.session, self.pause);
+        tracing::warn!(%fault, pause_ms = self.pause.as_millis() as u64, "pass failed");
         self.fault = Some((fault, self.session.now()));
     }
 }
 
-fn start_pass(session: &Arc<Session>, kind: &'static str, head: Option<i64>) -> Pass {
-    let session = session.clone();
-    spawn(async move { runs::run(&session, kind, head).await.into_result() })
-}
-
 /// Looks again and again, while complete passes run beside it when they are due. `Ok` asks to
 /// begin with the probe again.
-async fn follow(session: &Arc<Session>, mut how: How, pass: Option<Pass>) -> Result<(), Fault> {
-    let mut passes = Passes::new(session, pass);
+async fn follow(session: &Arc<Session>, mut how: How, passes: &mut Passes) -> Result<(), Fault> {
+    if let How::Events(follower) = &how
+        && follower.needs_repair()
+        && passes.may_start()
+    {
+        passes.start(REPAIR, Some(follower.cursor()));
+    }
     let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
     let mut pace = Pace::new(Duration::from_millis(session.options.events_interval_ms));
     let mut has_failed = false;
-    let mut probe_at = after(session, poll_interval(session));
+    let mut due = Due {
+        probe_at: after(session, poll_interval(session)),
+        identity_at: after(session, identity_interval(session)),
+    };
     loop {
         let begun = Instant::now();
-        let step = step(session, &mut how, &mut passes, &mut probe_at, has_failed).await;
+        let step = step(session, &mut how, passes, &mut due, has_failed).await;
         has_failed = step.is_err();
         let pause = match step {
             Ok(Step::Again) => return Ok(()),
@@ -426,7 +456,7 @@ async fn follow(session: &Arc<Session>, mut how: How, pass: Option<Pass>) -> Res
                 pauses.reset();
                 session.worked();
                 let is_repairing = matches!(&how, How::Events(follower) if follower.is_held());
-                show_following(session, &passes, is_repairing);
+                show_following(session, passes, is_repairing);
                 let pause = match &how {
                     _ if step == Step::More => Duration::ZERO,
                     How::Events(_) => pace.next(step == Step::Brought, begun.elapsed()),
@@ -476,12 +506,18 @@ enum Step {
     Again,
 }
 
+/// When to ask again what the metastore is: of an empty log, all; of any log, whose it is.
+struct Due {
+    probe_at: i64,
+    identity_at: i64,
+}
+
 /// One look, and a pass begun when it is due.
 async fn step(
     session: &Arc<Session>,
     how: &mut How,
     passes: &mut Passes,
-    probe_at: &mut i64,
+    due: &mut Due,
     has_failed: bool,
 ) -> Result<Step, Fault> {
     // After an error it may be another metastore.
@@ -491,7 +527,16 @@ async fn step(
             return Ok(Step::Again);
         }
     }
-    let cursor = how.cursor();
+    // So it may be without one: connections are replaced in silence.
+    if matches!(how, How::Events(_)) && due.identity_at <= session.now() {
+        due.identity_at = after(session, identity_interval(session));
+        let known = session.catalog.status(session.metastore).facts.and_then(|facts| facts.database_id);
+        let now = session.source.database_id().await;
+        if known.is_some() && now.is_some() && known != now {
+            return Ok(Step::Again);
+        }
+    }
+    let mut cursor = how.cursor();
     let is_more = match how {
         How::Polling => {
             poll::look(session).await?;
@@ -502,9 +547,9 @@ async fn step(
         How::Events(follower)
             if follower.cursor() == 0
                 && session.options.follow_events.is_none()
-                && *probe_at <= session.now() =>
+                && due.probe_at <= session.now() =>
         {
-            *probe_at = after(session, poll_interval(session));
+            due.probe_at = after(session, poll_interval(session));
             if probe(session).await?.is_none() || session.is_other() {
                 return Ok(Step::Again);
             }
@@ -521,10 +566,10 @@ async fn step(
             Ok(Look::Gap) => {
                 let head = session.source.head_event_id().await?;
                 let lost = events_lost(session, follower.cursor(), Some(head))?;
-                tracing::warn!(fault = %lost, "reading everything again");
                 **follower = Follower::new(session.clone(), head, true);
-                passes.repair(lost, head);
-                true
+                passes.lose(lost).await?;
+                cursor = Some(head);
+                false
             }
             Err(fault) if session.options.follow_events.is_none() && is_log_closed(&fault) => {
                 tracing::warn!(%fault, "no access to the log, polling");
@@ -589,16 +634,12 @@ pub(super) fn is_pass_due(session: &Session) -> bool {
     last_pass_at.is_none_or(|last| last.saturating_add(interval_ms.saturating_mul(1_000)) <= session.now())
 }
 
-fn poll_interval(session: &Session) -> Duration {
-    Duration::from_millis(session.options.poll_interval_ms)
+fn identity_interval(session: &Session) -> Duration {
+    Duration::from_millis(session.options.identity_interval_ms)
 }
 
-/// When the last complete pass was, from the runs of former processes.
-fn remember_last_pass(session: &Session) {
-    let ledger = session.catalog.ledger(session.metastore);
-    let is_complete = |run: &&Run| run.kind != EVENTS && (run.state == "done" || run.state == "partial");
-    let last = ledger.runs().filter(is_complete).map(|run| run.started_at).max();
-    session.status(|status| status.last_pass_at = status.last_pass_at.max(last));
+fn poll_interval(session: &Session) -> Duration {
+    Duration::from_millis(session.options.poll_interval_ms)
 }
 
 fn after(session: &Session, pause: Duration) -> i64 {

@@ -54,6 +54,9 @@ pub struct MirrorOptions {
     pub pass_interval_ms: u64,
     /// Pause between complete passes over all objects, with events: a safety net. 0 is none.
     pub refresh_interval_ms: u64,
+    /// Pause between questions who the metastore is, with events: another one behind the same
+    /// address has another log.
+    pub identity_interval_ms: u64,
     /// Objects per bulk call for tables.
     pub tables_batch_max: usize,
     /// Partitions per bulk call.
@@ -68,6 +71,7 @@ impl Default for MirrorOptions {
             poll_interval_ms: 30_000,
             pass_interval_ms: 3_600_000,
             refresh_interval_ms: 86_400_000,
+            identity_interval_ms: 60_000,
             tables_batch_max: 200,
             partitions_batch_max: 1_000,
         }

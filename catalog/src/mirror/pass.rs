@@ -482,10 +482,7 @@ impl Pass {
             let (result, ticket) = self.ask(self.session.source.tables(&table.database, &names)).await?;
             let mut batch = result.unwrap_or_else(|fault| all_failed(&names, fault));
             if let Some((_, fault)) = batch.failed.pop() {
-                self.unsound.lock().insert(table.database.clone());
-                self.fail(&format!("table {table}"), &fault);
-                let itself = Read::Only(&|part| *part == Part::Itself);
-                let changes = self.settle(of_table(&table), itself, vec![(Part::Itself, fault)]);
+                let changes = self.moved_table_failed(&table, fault);
                 return self.send(ticket, changes).await;
             }
             // Dropped in the meantime: the next listing says so.
@@ -495,9 +492,19 @@ impl Pass {
             }
             value = item.value;
         }
-        // It keeps moving, and stays as it was mirrored: the next event or pass finds it so.
+        // It stays as it was mirrored, and is tried again like all that failed.
+        let why = format!("its columns or location changed again while it was read, {MOVED_READS_MAX} times");
+        let fault = Fault::new(Code::METASTORE_ERROR, format!("read table {table}"), why)
+            .with_fix("Nothing to do: it is read again. If it stays, find out what alters it all the time.");
+        let changes = self.moved_table_failed(&table, fault);
+        self.send_now(changes).await
+    }
+
+    fn moved_table_failed(&self, table: &TableName, fault: Fault) -> Vec<Change> {
         self.unsound.lock().insert(table.database.clone());
-        Ok(())
+        self.fail(&format!("table {table}"), &fault);
+        let itself = Read::Only(&|part| *part == Part::Itself);
+        self.settle(of_table(table), itself, vec![(Part::Itself, fault)])
     }
 
     /// Lists partitions, drops those that are gone, reads the others but those mirrored as read

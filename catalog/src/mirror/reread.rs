@@ -116,7 +116,10 @@ impl Work {
         match &result {
             Ok(_) => self.calls_ok += 1,
             Err(fault) if ends_the_run(fault) => return Err(fault.clone()),
-            Err(fault) if fault.code == Code::METASTORE_METHOD_MISSING => self.calls_ok += 1,
+            // Answers: the same call would bring them again.
+            Err(fault) if matches!(fault.code, Code::METASTORE_METHOD_MISSING | Code::METASTORE_REFUSED) => {
+                self.calls_ok += 1;
+            }
             Err(fault) => self.call_failed = Some(fault.clone()),
         }
         Ok(result)
@@ -179,11 +182,19 @@ impl Work {
         let mut databases: BTreeMap<DatabaseName, Option<Item<Database>>> = BTreeMap::new();
         let mut settled = self.forget_gone();
         for (name, result) in reads {
+            let is_known = self.session.failures.lock().has(&of_database(&name), &Part::Itself);
             let item = match self.check(result)? {
                 Ok(item) => item,
                 Err(fault) => {
+                    // One that was given up before keeps no other events waiting: it is listed
+                    // again now and then.
+                    let is_given_up = is_known || fault.code == Code::METASTORE_REFUSED;
+                    self.calls_ok += u64::from(is_given_up);
                     if !self.view.has_database(&name) {
-                        self.hidden = Some(fault.clone());
+                        self.hidden = self.hidden.take().or((!is_given_up).then(|| fault.clone()));
+                        // What is in it has no place to be kept.
+                        self.plan.tables.retain(|table, _| table.database != name);
+                        self.plan.functions.remove(&name);
                     }
                     databases.insert(name.clone(), None);
                     settled.extend(self.settle_database(&name, Part::Itself, Some(fault)));
@@ -239,16 +250,31 @@ impl Work {
         self.view.table(table)
     }
 
-    /// What the mirror holds of a table, perhaps under an older name.
-    fn origin(&self, table: &TableName) -> Option<Arc<TableView>> {
-        let mut name = table;
-        for step in self.plan.steps.iter().rev() {
-            match step {
-                Step::Rename { from, to } if to == name => name = from,
+    /// What will lie under the names of tables once the changes so far are applied, where that
+    /// is not what lies there now.
+    fn moved(&self) -> BTreeMap<TableName, Option<Arc<TableView>>> {
+        let mut moved: BTreeMap<TableName, Option<Arc<TableView>>> = BTreeMap::new();
+        for change in &self.changes {
+            match change {
+                // Replayed over a newer read, nothing has the old name and what has the new one
+                // stays.
+                Change::RenameTable { from, to } if from != to => {
+                    let held = moved.get(from).cloned().unwrap_or_else(|| self.view.table(from));
+                    if held.is_some() {
+                        moved.insert(from.clone(), None);
+                        moved.insert(to.clone(), held);
+                    }
+                }
+                Change::DropTable(table) => drop(moved.insert(table.clone(), None)),
+                Change::DropDatabase(name) => {
+                    moved.retain(|table, _| table.database != *name);
+                    let tables = self.view.table_names(name).into_iter();
+                    moved.extend(tables.map(|table| (name.table(table), None)));
+                }
                 _ => {}
             }
         }
-        self.view.table(name)
+        moved
     }
 
     /// Reads the table objects; answers those that were found.
@@ -313,9 +339,12 @@ impl Work {
         Ok(found)
     }
 
+    /// Partitions that events name are read first, then those of tables of which all are listed: of
+    /// a few tables at once, because one can have a million names.
     async fn partitions(&mut self, found: &BTreeMap<TableName, Table>) -> Result<(), Fault> {
         let mut reads: Vec<PartitionRead> = Vec::new();
         let mut listings = Vec::new();
+        let moved = self.moved();
         let batch_max = self.session.options.partitions_batch_max.max(1);
         for (table, work) in &self.plan.tables {
             let keys: Arc<[String]> = match (found.get(table), self.known(table)) {
@@ -337,7 +366,8 @@ impl Work {
                     self.tables.entry(table.clone()).or_default().partitions.extend(names);
                 }
                 Partitions::All => {
-                    let origin = self.origin(table).filter(|origin| origin.totals.partition_count != 0);
+                    let origin = moved.get(table).cloned().unwrap_or_else(|| self.view.table(table));
+                    let origin = origin.filter(|origin| origin.totals.partition_count != 0);
                     if !keys.is_empty() || origin.is_some() {
                         listings.push(Listing { table: table.clone(), keys, origin });
                     } else {
@@ -346,8 +376,19 @@ impl Work {
                 }
             }
         }
-        self.list_partitions(listings, &mut reads).await?;
+        self.read_partitions(reads).await?;
+        let mut listings = listings.into_iter();
+        loop {
+            let some: Vec<Listing> = listings.by_ref().take(self.session.calls_max()).collect();
+            if some.is_empty() {
+                return Ok(());
+            }
+            let reads = self.list_partitions(some).await?;
+            self.read_partitions(reads).await?;
+        }
+    }
 
+    async fn read_partitions(&mut self, reads: Vec<PartitionRead>) -> Result<(), Fault> {
         let mut answers = each(&self.session, reads, |session, read: PartitionRead| async move {
             let result = session.source.partitions(&read.table, &read.keys, &read.names).await;
             (read, result)
@@ -368,12 +409,9 @@ impl Work {
         Ok(())
     }
 
-    /// Lists all partitions of tables, drops what is not listed, and asks for the rest.
-    async fn list_partitions(
-        &mut self,
-        listings: Vec<Listing>,
-        reads: &mut Vec<PartitionRead>,
-    ) -> Result<(), Fault> {
+    /// Lists all partitions of tables and drops what is not listed; answers what is to be read.
+    async fn list_partitions(&mut self, listings: Vec<Listing>) -> Result<Vec<PartitionRead>, Fault> {
+        let mut reads = Vec::new();
         let batch_max = self.session.options.partitions_batch_max.max(1);
         let mut answers = each(&self.session, listings, |session, listing: Listing| async move {
             let result = session.source.partition_names(&listing.table).await;
@@ -407,7 +445,7 @@ impl Work {
             };
             reads.extend(names.chunks(batch_max).map(chunk));
         }
-        Ok(())
+        Ok(reads)
     }
 
     async fn functions(&mut self) -> Result<(), Fault> {

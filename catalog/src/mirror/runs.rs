@@ -77,11 +77,17 @@ pub(super) async fn run(session: &Arc<Session>, kind: &'static str, head: Option
     let mut changes = own_errors;
     changes.push(Change::PutRun(record));
     changes.extend(position.map(Change::SetPosition));
-    let kept = session.apply(session.now(), changes).await;
-    let fault = fault.or(kept.err());
+    let last_pass_at = session.catalog.status(session.metastore).last_pass_at;
     if fault.is_none() {
+        // Written with the record.
         session.status(|status| status.last_pass_at = Some(began_at));
-    } else {
+    }
+    let kept = session.apply(session.now(), changes).await;
+    if kept.is_err() {
+        session.status(|status| status.last_pass_at = last_pass_at);
+    }
+    let fault = fault.or(kept.err());
+    if fault.is_some() {
         session.recall();
     }
     tracing::info!(

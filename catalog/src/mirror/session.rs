@@ -170,9 +170,9 @@ impl Session {
         self.is_other.load(Ordering::Relaxed)
     }
 
-    /// Whether that was found since this was last asked.
-    pub fn take_other(&self) -> bool {
-        self.is_other.swap(false, Ordering::Relaxed)
+    /// What follows from it is done.
+    pub fn forget_other(&self) {
+        self.is_other.store(false, Ordering::Relaxed);
     }
 
     /// A look or a pass went well.

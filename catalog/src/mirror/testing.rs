@@ -558,6 +558,11 @@ impl Source for World {
         })
     }
 
+    async fn database_id(&self) -> Option<String> {
+        self.call("database_id", "").await.ok()?;
+        self.state.lock().database_id.clone()
+    }
+
     fn requests_in_flight_max(&self) -> usize {
         4
     }

@@ -984,6 +984,214 @@ async fn a_log_that_cannot_be_read_does_not_keep_a_new_metastore_from_being_poll
     assert_eq!(scene.home.catalog.status(scene.home.metastore).mode, FollowMode::Polling);
 }
 
+/// What is left of a scene when its process is gone and its store is opened again.
+fn reopened(scene: Scene) -> Scene {
+    let Scene { world, home, folder } = scene;
+    drop(home);
+    let home = Home::open(folder.path(), &world);
+    Scene { world, home, folder }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rename_replayed_over_a_mirror_that_has_the_new_name_loses_no_drop() {
+    let scene = Scene::of(World::filled(true, 1, 1, 10));
+    let (from, to) = (db("d0").table("t0"), db("d0").table("u"));
+    scene.world.change(|state| {
+        let rename = move |state: &mut State| state.rename_table(&from, &to);
+        // After the newest event was asked for, before the names are listed.
+        state.hooks.insert(2, Box::new(rename));
+        state.faults.insert("privileges".into(), slow());
+    });
+    scene.sync().await;
+    assert!(scene.home.contents().contains_key("d0.u/k=3"), "{:?}", scene.home.contents().keys());
+    scene.world.change(|state| {
+        state.faults.clear();
+        state.drop_partition(&db("d0").table("u"), 3, true);
+    });
+    scene.sync().await;
+    scene.assert_mirrored();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_was_given_up_keeps_no_later_events_waiting() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    let other = db("e");
+    scene.world.change(|state| {
+        state.create_database(&other);
+        state.faults.insert("database e".into(), boom());
+    });
+    let session = Session::new(&scene.home.mirror(&scene.world));
+    let mut follower = Follower::new(session.clone(), scene.home.position().unwrap(), false);
+    let mut tries = 0;
+    while follower.look().await.is_err() {
+        tries += 1;
+        assert!(tries < 20);
+    }
+    assert!(1 < tries, "it may have been the metastore");
+    let row = ("e".to_string(), String::new(), String::new());
+    assert_eq!(scene.errors(), std::slice::from_ref(&row));
+    let create = |name: &str| scene.world.change(|state| state.create_table(&other.table(name), true));
+    create("alone");
+    assert_eq!(follower.look().await.unwrap(), Look::Idle);
+    create("beside_others");
+    scene.world.change(|state| state.alter_table(&db("d0").table("t1")));
+    assert_eq!(follower.look().await.unwrap(), Look::Idle);
+    // So it is after a restart, too.
+    drop((follower, session));
+    let scene = reopened(scene);
+    scene.world.change(|state| state.create_function(&other, "f"));
+    assert_eq!(scene.follower().look().await.unwrap(), Look::Idle);
+    assert_eq!(scene.home.position(), Some(scene.world.state.lock().head()));
+    assert_eq!(scene.errors(), [row]);
+
+    scene.world.change(|state| state.faults.clear());
+    super::poll::look(&Session::new(&scene.home.mirror(&scene.world))).await.unwrap();
+    scene.assert_mirrored();
+    assert_eq!(scene.errors(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_refused_is_not_asked_for_again_and_again() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    scene.world.change(|state| {
+        state.create_database(&db("e"));
+        let refused = Fault::new(Code::METASTORE_REFUSED, "fake", "not for you");
+        state.faults.insert("database e".into(), refused);
+    });
+    assert_eq!(scene.follower().look().await.unwrap(), Look::Idle);
+    assert_eq!(scene.errors(), [("e".to_string(), String::new(), String::new())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_never_rests_is_a_row_and_heals() {
+    let scene = Scene::of(World::filled(false, 1, 2, 10));
+    scene.sync().await;
+    scene.world.change(|state| {
+        let first = state.calls.values().sum::<u64>() + 1;
+        for n in first..first + 100 {
+            let alter = |state: &mut State| state.alter_columns(&db("d0").table("t0"));
+            state.hooks.insert(n, Box::new(alter));
+        }
+    });
+    let report = scene.sync().await;
+    assert!(report.missing.iter().any(|missing| missing.contains("table d0.t0")), "{report:?}");
+    assert_eq!(scene.errors(), [("d0".to_string(), "t0".to_string(), String::new())]);
+    assert_eq!(scene.runs().last().unwrap(), &("poll".to_string(), "partial".to_string()));
+    scene.world.change(|state| state.hooks.clear());
+    scene.sync().await;
+    scene.assert_mirrored();
+    assert_eq!(scene.errors(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_of_a_few_tables_are_listed_before_they_are_read() {
+    let scene = Scene::of(World::filled(true, 1, 80, 3));
+    scene.sync().await;
+    let listed_max = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    scene.world.change(|state| {
+        for t in (0..80).step_by(2) {
+            state.drop_partition(&db("d0").table(format!("t{t}")), 1, false);
+        }
+        let first = state.calls.values().sum::<u64>() + 1;
+        state.calls.clear();
+        for n in first..first + 200 {
+            let listed_max = listed_max.clone();
+            let note = move |state: &mut State| {
+                let count = |name| state.calls.get(name).copied().unwrap_or_default();
+                // The partitions of each table are read by one call.
+                let listed = count("partition_names").saturating_sub(count("partitions"));
+                listed_max.fetch_max(listed, Relaxed);
+            };
+            state.hooks.insert(n, Box::new(note));
+        }
+    });
+    assert_eq!(scene.follower().look().await.unwrap(), Look::Idle);
+    scene.assert_mirrored();
+    let calls = scene.world.state.lock().calls.clone();
+    assert_eq!((calls["partition_names"], calls["partitions"]), (40, 40));
+    assert!(listed_max.load(Relaxed) <= 8, "{listed_max:?} tables listed and not read");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_began_anew_is_not_taken_for_the_old_one_after_a_restart() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    let old = scene.home.position().unwrap();
+    scene.world.change(|state| {
+        state.drop_table(&db("d0").table("t0"));
+        state.log.clear();
+        state.alter_table(&db("d0").table("t1"));
+        state.faults.insert("table_names".into(), slow());
+    });
+    scene.run_until(|| scene.runs().contains(&("repair".into(), "failed".into()))).await;
+    let scene = reopened(scene);
+    scene.world.change(|state| {
+        state.faults.clear();
+        while state.head() <= old {
+            state.alter_table(&db("d0").table("t1"));
+        }
+    });
+    scene.run_until(|| scene.is_mirrored() && scene.state() == FollowState::Following).await;
+    assert_eq!(scene.home.position(), Some(scene.world.state.lock().head()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gaps_that_follow_each_other_do_not_make_pass_after_pass() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    let gaps = std::cell::Cell::new(0);
+    // Two logs behind one address: now this one answers, now that one.
+    let lose = || {
+        let has_seen = scene.home.catalog.status(scene.home.metastore).head_event_id
+            == Some(scene.world.state.lock().head());
+        if has_seen {
+            gaps.set(gaps.get() + 1);
+            scene.world.change(|state| {
+                state.alter_table(&db("d0").table("t1"));
+                state.trimmed = state.head();
+                state.alter_table(&db("d0").table("t1"));
+            });
+        }
+        gaps.get() == 20
+    };
+    scene.run_until(lose).await;
+    let repairs = scene.runs().iter().filter(|run| run.0 == "repair").count();
+    assert_eq!(repairs, 1, "{:?}", scene.runs());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_metastore_without_a_log_is_read_anew_after_a_restart_too() {
+    let scene = Scene::of(World::filled(false, 3, 5, 10));
+    scene.says_database_id("old");
+    scene.sync().await;
+    let scene = scene.replaced(Other::Id);
+    scene.world.change(|state| {
+        state.has_log = false;
+        state.faults.insert("functions".into(), slow());
+    });
+    scene.run_until(|| scene.runs().contains(&("poll".into(), "failed".into()))).await;
+    let scene = reopened(scene);
+    scene.world.change(|state| state.faults.clear());
+    scene.run_until(|| scene.is_mirrored() && scene.state() == FollowState::Following).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_comes_while_a_sync_looks_is_in_its_report() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    scene.world.change(|state| {
+        // It probes, asks for the newest event, and looks.
+        let look = state.calls.values().sum::<u64>() + 3;
+        let alter = |state: &mut State| state.alter_table(&db("d0").table("t1"));
+        state.hooks.insert(look, Box::new(alter));
+    });
+    let report = scene.sync().await;
+    scene.assert_mirrored();
+    assert_eq!((report.events_applied, report.objects_changed), (1, 1));
+}
+
 /// How a test tells that another metastore answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Other {
@@ -1043,6 +1251,32 @@ async fn another_metastore_is_read_anew_and_not_by_the_position_of_the_first() {
         scene.assert_mirrored();
         assert_eq!(scene.runs().last().unwrap().0, "repair", "{how:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_metastore_that_takes_the_place_without_an_error_is_noticed() {
+    let scene = Scene::filled();
+    scene.says_database_id("old");
+    scene.sync().await;
+    scene.world.change(|state| state.calls.clear());
+    let has_looked = || scene.world.state.lock().calls.contains_key("head_event_id");
+    let is_swapped = std::cell::Cell::new(false);
+    let is_noticed = || {
+        if !is_swapped.get() && has_looked() {
+            is_swapped.set(true);
+            scene.world.change(|state| {
+                state.database_id = Some("new".into());
+                // In its log, this never happened.
+                state.drop_table(&db("d0").table("t0"));
+                state.log.pop();
+                state.alter_table(&db("d0").table("t1"));
+            });
+        }
+        is_swapped.get() && scene.is_mirrored() && scene.state() == FollowState::Following
+    };
+    scene.run_with(|options| options.identity_interval_ms = 20, is_noticed).await;
+    assert_eq!(scene.runs().last().unwrap(), &("repair".to_string(), "done".to_string()));
+    assert_eq!(scene.home.position(), Some(scene.world.state.lock().head()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -176,6 +176,10 @@ impl Source for HmsSource {
         self.find_facts().await
     }
 
+    async fn database_id(&self) -> Option<String> {
+        self.find_database_id().await
+    }
+
     fn requests_in_flight_max(&self) -> usize {
         self.client.options().requests_in_flight_max.max(1)
     }

@@ -22,7 +22,8 @@ impl HmsSource {
             Log::None => (None, None),
             Log::Unreadable(fault) => (None, Some(fault)),
         };
-        let database_id = if self.try_optional_methods().await? { self.database_id().await } else { None };
+        let database_id =
+            if self.try_optional_methods().await? { self.find_database_id().await } else { None };
         // A method whose sister does the same is not missed.
         let optional = |method: &&&str| OPTIONAL.contains(method);
         let missing_methods =
@@ -82,7 +83,7 @@ impl HmsSource {
     }
 
     /// What identifies the database behind the server, when it can say so.
-    async fn database_id(&self) -> Option<String> {
+    pub(super) async fn find_database_id(&self) -> Option<String> {
         let asked = self.ask("get_metastore_db_uuid", &nothing(), NEVER_NOT_FOUND, read_text).await;
         asked.ok().filter(|id| !id.is_empty())
     }
