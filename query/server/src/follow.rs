@@ -25,7 +25,8 @@ use crate::wire;
 
 /// Between looks at the endpoints.
 const ENDPOINTS_INTERVAL: Duration = Duration::from_millis(500);
-/// Between looks for deltas that are worth merging, and for garbage.
+/// Between looks for deltas that are worth merging, and for garbage; and between syncs: what was
+/// written in this time may be lost with the power.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Time for a follower to note that it was interrupted.
@@ -180,7 +181,7 @@ async fn show_endpoints(
     }
 }
 
-/// Merges deltas into segments and rebuilds the store when it has grown, beside the followers.
+/// The upkeep of the store, beside the followers.
 async fn keep_up(catalog: Arc<Catalog>) {
     loop {
         tokio::time::sleep(UPKEEP_INTERVAL).await;
@@ -191,7 +192,9 @@ async fn keep_up(catalog: Arc<Catalog>) {
     }
 }
 
-fn keep_up_once(catalog: &Catalog) {
+/// Merges deltas and rebuilds the store where that is due, and syncs it. What cannot be done now is logged, and
+/// done another time. Blocks.
+pub fn keep_up_once(catalog: &Catalog) {
     match catalog.merge() {
         Ok(0) => {}
         Ok(merged) => tracing::debug!(merged, "merged deltas into segments"),
@@ -207,6 +210,9 @@ fn keep_up_once(catalog: &Catalog) {
             "rebuilt the store"
         ),
         Err(fault) => tracing::warn!(%fault, "store not rebuilt, it keeps its garbage"),
+    }
+    if let Err(fault) = catalog.sync() {
+        tracing::warn!(%fault, "changes not synced to the disk");
     }
 }
 

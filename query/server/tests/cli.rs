@@ -171,13 +171,15 @@ fn demo_prints_results_only_and_leaves_nothing_behind() {
     let demo = |arguments: &[&str]| {
         skep().arg("demo").args(arguments).env("TMPDIR", folder.path()).output().unwrap()
     };
-    // Of a process that is gone, and of one that runs.
-    let mut gone = Command::new("true").spawn().unwrap();
-    gone.wait().unwrap();
-    let [left, held] =
-        [gone.id(), std::process::id()].map(|id| folder.path().join(format!("skep-demo-{id}-x")));
-    std::fs::create_dir_all(left.join("skep-data")).unwrap();
-    std::fs::create_dir(&held).unwrap();
+    // Of one that was killed, of one that runs, of one that begins or of somebody else.
+    let [left, held, begun] = ["left", "held", "begun"].map(|end| {
+        let path = folder.path().join(format!("skep-demo-{end}"));
+        std::fs::create_dir_all(path.join("skep-data")).unwrap();
+        path
+    });
+    std::fs::write(left.join("lock"), "").unwrap();
+    let lock = std::fs::File::create(held.join("lock")).unwrap();
+    lock.lock().unwrap();
     let sql = "SELECT metastore_name, hive_version, state FROM federation.metastores ORDER BY metastore_name";
     let output = demo(&["--output", "csv", "-c", sql]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -186,8 +188,11 @@ fn demo_prints_results_only_and_leaves_nothing_behind() {
         "metastore_name,hive_version,state\ndc1,2.3,following\ndc2,3.1,following\nlake,4.2.0,following\n"
     );
 
-    assert!(!left.exists() && held.exists(), "what a killed demo left is removed, and nothing else");
-    std::fs::remove_dir(held).unwrap();
+    assert!(!left.exists(), "what a killed demo left is removed");
+    assert!(held.exists() && begun.exists(), "and nothing else");
+    drop(lock);
+    std::fs::remove_dir_all(held).unwrap();
+    std::fs::remove_dir_all(begun).unwrap();
 
     let file = folder.path().join("ask.sql");
     std::fs::write(&file, "SELECT 1 AS one; -- the first\nSELECT * FROM nowhere;\nSELECT 2 AS two;").unwrap();
@@ -457,6 +462,27 @@ fn readers_that_leave_are_no_crash_and_stop_no_work() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(serving.end(), Some(0));
+}
+
+#[test]
+fn sync_merges_what_changed() {
+    let server = sample("one");
+    let place = Place::new(&metastore("one", &server.uri()));
+    assert_eq!(place.run("sync", &[]).status.code(), Some(0));
+    server.with(|metastore| {
+        let partitions = |table| (metastore.partition_names(&table), table);
+        let (names, table) = metastore
+            .table_names()
+            .into_iter()
+            .map(partitions)
+            .find(|(names, _)| 200 <= names.len())
+            .unwrap();
+        for name in &names[..200] {
+            metastore.set_partition_parameter(&table, name, "checked", "yes").unwrap();
+        }
+    });
+    assert_eq!(place.run("sync", &[]).status.code(), Some(0));
+    assert_eq!(place.csv("SELECT delta_count FROM runtime.store"), "delta_count\n0\n");
 }
 
 #[test]

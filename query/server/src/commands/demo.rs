@@ -1,15 +1,18 @@
 //! `skep demo`: three sample metastores on loopback, mirrored by the same adapter as real ones
 //! into a catalog that is gone afterwards, and a prompt.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags};
 use skep_catalog::change::FollowState;
 use skep_catalog::fault::{Code, Fault};
 use skep_catalog::store::Catalog;
 use skep_query::spec::examples::EXAMPLES;
 use skep_sample::{Churn, SampleServer, ServerOptions, demo_metastores};
+use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::runtime;
@@ -29,8 +32,10 @@ const CHANGE_INTERVAL: Duration = Duration::from_secs(3);
 const CHANGED_TABLES: usize = 40;
 /// The store may be writing new files while its folder is removed.
 const REMOVALS_MAX: usize = 100;
-/// Of the temporary folder; the number of the process follows.
+/// Of the temporary folder.
 const FOLDER_PREFIX: &str = "skep-demo-";
+/// File in it that is locked while the demo runs.
+const LOCK: &str = "lock";
 /// Examples that the banner shows.
 const SUGGESTIONS: usize = 5;
 
@@ -42,10 +47,9 @@ pub fn run(ask: &Ask) -> Result<Exit, Fault> {
     let script = ask.script()?;
     // Before there is anything to remove, so that no signal comes too early.
     let signals = runtime.block_on(async { Signals::listen() })?;
-    remove_leftovers(&std::env::temp_dir());
-    let folder = tempfile::Builder::new()
-        .prefix(&format!("{FOLDER_PREFIX}{}-", std::process::id()))
-        .tempdir()
+    let temporary = std::env::temp_dir();
+    remove_leftovers(&temporary);
+    let (folder, _lock) = make_folder(&temporary)
         .map_err(|error| Fault::new(Code::STORE_IO, "temporary folder", error.to_string()))?;
     runtime.spawn(remove_at(signals.ends, folder.path().to_owned()));
     let interrupted = runtime.spawn(remove_at(signals.interrupt, folder.path().to_owned()));
@@ -83,20 +87,35 @@ pub fn run(ask: &Ask) -> Result<Exit, Fault> {
     Ok(exit)
 }
 
+/// Makes the demo's folder, with a locked file in it, which says that the demo runs: other than the
+/// number of a process it does so also to those of another container with the same folder for
+/// temporary files.
+fn make_folder(temporary: &Path) -> std::io::Result<(TempDir, File)> {
+    let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir_in(temporary)?;
+    // It has its name only once it is locked.
+    let new = folder.path().join("lock.new");
+    let lock = File::create(&new)?;
+    lock.lock()?;
+    std::fs::rename(new, folder.path().join(LOCK))?;
+    Ok((folder, lock))
+}
+
 /// Removes what demos that were killed have left. Best effort: another user's stay.
 fn remove_leftovers(temporary: &Path) {
     for entry in std::fs::read_dir(temporary).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let process =
-            name.to_str().and_then(|name| name.strip_prefix(FOLDER_PREFIX)?.split_once('-')?.0.parse().ok());
-        let process: Option<rustix::process::Pid> = process.and_then(rustix::process::Pid::from_raw);
-        // Not permitted is alive too.
-        if process.is_some_and(|process| {
-            rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH)
-        }) {
+        let is_of_demo = entry.file_name().to_str().is_some_and(|name| name.starts_with(FOLDER_PREFIX));
+        if is_of_demo && let Some(_lock) = lock_leftover(&entry.path()) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// The lock of a demo that does not run.
+fn lock_leftover(folder: &Path) -> Option<File> {
+    // Everybody can make such a folder: neither a link is followed nor a pipe waited for.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let lock = File::from(rustix::fs::open(folder.join(LOCK), flags, Mode::empty()).ok()?);
+    lock.try_lock().ok().map(|()| lock)
 }
 
 /// A config as a user would write it, with shorter pauses.

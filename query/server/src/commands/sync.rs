@@ -16,7 +16,7 @@ use super::runtime;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::output::grouped;
-use crate::{console, logging, wire};
+use crate::{console, follow, logging, wire};
 
 const SHOW_INTERVAL: Duration = Duration::from_millis(200);
 /// Without a terminal a line now and then is enough.
@@ -50,6 +50,7 @@ pub fn run(config: &Config) -> Result<Exit, Fault> {
         });
         futures::future::join_all(runs).await
     });
+    follow::keep_up_once(&catalog);
     // Also what failed is to be seen by `skep sql`.
     catalog.flush()?;
     runtime.shutdown_background();
