@@ -13,7 +13,9 @@
 //! - [`hot`]: the columns of partitions that stay in memory, and how small they are kept;
 //! - [`window`]: memory of window functions, which do not ask for it themselves;
 //! - [`repeated`]: memory of joins and unnesting, which do not either;
-//! - [`wrapper`]: operators around another one, which the two above and [`stop`] are made of;
+//! - [`coalesced`]: memory of repartitions and filters, which do not ask for all of it;
+//! - [`single_stage`]: aggregates that gather texts and lists hold them in one place;
+//! - [`wrapper`]: operators around another one, which those above and [`stop`] are made of;
 //! - [`rollup`]: sums over partitions answered from per-table sums;
 //! - [`errors`]: every error as a [`skep_catalog::fault::Fault`] with a stable code.
 //!
@@ -21,6 +23,7 @@
 
 mod cache;
 mod chunk;
+mod coalesced;
 pub mod describe;
 pub mod engine;
 mod errors;
@@ -33,6 +36,7 @@ mod repeated;
 mod rollup;
 mod rows;
 mod session;
+mod single_stage;
 pub mod spec;
 mod stop;
 mod supervise;

@@ -90,7 +90,7 @@ fn sides(plan: &Arc<dyn ExecutionPlan>) -> Option<Vec<Side>> {
 
 /// How often the expressions of an operator that give texts or lists use each column of its input;
 /// `None` when there are none.
-fn computed(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<[usize]>>> {
+pub fn computed(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<[usize]>>> {
     let operator: &dyn Any = plan.as_ref();
     let of_input = match operator.downcast_ref::<AggregateExec>() {
         // Later stages of an aggregate take states, not what the expressions are about.
@@ -157,7 +157,8 @@ impl Work for Side {
     }
 }
 
-fn with_batch_rows(context: &TaskContext, rows: usize) -> TaskContext {
+/// The context with batches of so many rows.
+pub fn with_batch_rows(context: &TaskContext, rows: usize) -> TaskContext {
     TaskContext::new(
         context.task_id(),
         context.session_id(),

@@ -18,11 +18,13 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
 use crate::chunk::ChunkTable;
+use crate::coalesced::CoalescedRowsRule;
 use crate::guard::concat::ConcatPlanner;
 use crate::guard::{functions, gathered};
 use crate::pinned::Pinned;
 use crate::repeated::RepeatedRowsRule;
 use crate::rollup::PartitionTotalsRule;
+use crate::single_stage::SingleStageRule;
 use crate::spec::{self, CATALOG, DEFAULT_SCHEMA, SCHEMAS, TABLES};
 use crate::stop::rule::{StopRule, stoppable};
 use crate::tables;
@@ -58,6 +60,8 @@ pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
     let mut logical = Optimizer::new().rules;
     logical.push(Arc::new(PartitionTotalsRule));
     let mut physical = PhysicalOptimizer::new().rules;
+    physical.insert(0, Arc::new(SingleStageRule));
+    physical.push(Arc::new(CoalescedRowsRule));
     physical.push(Arc::new(WindowMemoryRule));
     physical.push(Arc::new(RepeatedRowsRule));
     builder

@@ -10,6 +10,8 @@
 #[allow(dead_code)]
 mod fixture;
 
+use std::sync::Mutex;
+
 use fixture::{eventually, fixture_with};
 use skep_catalog::fault::Fault;
 use skep_query::{Engine, EngineOptions};
@@ -17,6 +19,9 @@ use skep_query::{Engine, EngineOptions};
 /// The allocator of the product.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The peak is that of the process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 const POOL_BYTES: usize = 128 << 20;
 /// Batches that are on their way between operators, and what the allocator has not given back.
@@ -103,8 +108,50 @@ fn bombs() -> Vec<String> {
     ]
 }
 
+/// The same for groups, few and many of them, by texts of kilobytes.
+fn grouped_bombs() -> Vec<String> {
+    let pairs = "FROM catalog.partitions AS a, catalog.partitions AS b";
+    let long = "repeat(b.location, 40)";
+    let gathered = [
+        format!("string_agg({long}, ',')"),
+        format!("string_agg({long}, ',' ORDER BY b.location DESC)"),
+        format!("string_agg(DISTINCT a.location || {long}, ',')"),
+        format!("array_agg({long})"),
+        format!("array_agg({long} ORDER BY b.location DESC)"),
+        format!("array_agg(DISTINCT a.location || {long})"),
+        format!("nth_value({long}, 1000000 ORDER BY b.location DESC)"),
+    ];
+    let of_keys = |keys: &str| {
+        let grouped = |values: &String| {
+            format!("SELECT count(s) FROM (SELECT {values} AS s {pairs} GROUP BY {keys}) AS t")
+        };
+        gathered.iter().map(grouped).collect::<Vec<_>>()
+    };
+    let computed = format!("(SELECT {long} AS s {pairs} LIMIT 1000000)");
+    let nested = format!("(SELECT a.location AS k, string_agg({long}, ',') AS s {pairs} GROUP BY 1)");
+    let mut all: Vec<String> = ["a.table_name", "a.location"].into_iter().flat_map(of_keys).collect();
+    all.extend([
+        format!("SELECT count(s) FROM (SELECT string_agg({long}, ',') AS s {pairs} GROUP BY ROLLUP (a.table_name, b.table_name)) AS t"),
+        format!("SELECT count(u) FROM (SELECT string_agg(s, ',') AS u FROM {nested} AS t GROUP BY left(k, 40)) AS v"),
+        format!("SELECT count(*) FROM {nested} AS t, {nested} AS u WHERE t.s = u.s || 'x'"),
+        format!("SELECT count(s) FROM {computed} AS t WHERE length(s) > random()"),
+        format!("SELECT count(*) FROM {computed} AS t JOIN {computed} AS u ON t.s = u.s || 'x'"),
+    ]);
+    all
+}
+
 #[test]
 fn no_statement_takes_more_memory_than_the_pool_and_a_margin() {
+    assert_bounded(&bombs());
+}
+
+#[test]
+fn no_groups_take_more_memory_than_the_pool_and_a_margin() {
+    assert_bounded(&grouped_bombs());
+}
+
+fn assert_bounded(statements: &[String]) {
+    let _alone = ALONE.lock();
     let f = fixture_with(EngineOptions {
         threads: 2,
         memory_pool_bytes: POOL_BYTES,
@@ -116,10 +163,9 @@ fn no_statement_takes_more_memory_than_the_pool_and_a_margin() {
     f.rows("SELECT sum(length(location)) FROM catalog.partitions");
     let before = memory_bytes("VmRSS:");
     let mut exceeded = Vec::new();
-    for sql in bombs() {
+    for sql in statements {
         std::fs::write("/proc/self/clear_refs", "5").unwrap();
-        let ended =
-            run(&f.engine, &sql).map_or_else(|fault| fault.to_string(), |rows| format!("{rows} rows"));
+        let ended = run(&f.engine, sql).map_or_else(|fault| fault.to_string(), |rows| format!("{rows} rows"));
         eventually(&format!("the end of {sql}"), || f.engine.statements_under_way() == 0);
         let grown = memory_bytes("VmHWM:").saturating_sub(before);
         println!("{:4} MiB: {:.100}: {ended:.90}", grown >> 20, sql);

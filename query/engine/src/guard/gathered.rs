@@ -18,6 +18,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, ReversedUDAF,
     Signature,
 };
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 
 /// What such an aggregate may take, in multiples of what it was given.
 const COPIES: usize = 6;
@@ -34,6 +35,11 @@ pub fn offered(function: Arc<AggregateUDF>) -> Arc<AggregateUDF> {
         true => Arc::new(AggregateUDF::new_from_impl(Gathering { inner: function })),
         false => function,
     }
+}
+
+/// Whether a function is one of these.
+pub fn gathers(function: &AggregateFunctionExpr) -> bool {
+    GATHERING.contains(&function.fun().name())
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -1,0 +1,73 @@
+//! Aggregates that gather texts and lists run in one stage.
+//!
+//! In two stages, the first one hands on all that it gathered whenever memory is short, and what
+//! is under way to the second belongs to neither: gathering went on for as long as there was
+//! input. In one stage there is one holder, and the statement ends when that has no memory left.
+//! Nothing is lost by it: a first stage is worth its time where it makes less of its input, which
+//! gathering does with DISTINCT only.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+
+use crate::guard::gathered::gathers;
+
+/// Makes one stage of two. It comes before the rules that bring rows of the same group together.
+#[derive(Debug)]
+pub struct SingleStageRule;
+
+impl PhysicalOptimizerRule for SingleStageRule {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|plan| match single_stage(&plan)? {
+            Some(single) => Ok(Transformed::yes(Arc::new(single) as Arc<dyn ExecutionPlan>)),
+            None => Ok(Transformed::no(plan)),
+        })
+        .data()
+    }
+
+    fn name(&self) -> &str {
+        "single_stage"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// The one stage; `None` where there are not two, or where they are to stay: without groups there
+/// is one text for each thread, and GROUPING SETS are told apart by what the first stage adds.
+fn single_stage(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<AggregateExec>> {
+    let Some(last) = as_aggregate(plan) else { return Ok(None) };
+    let mode = match last.mode() {
+        AggregateMode::Final => AggregateMode::Single,
+        AggregateMode::FinalPartitioned => AggregateMode::SinglePartitioned,
+        _ => return Ok(None),
+    };
+    let Some(first) = as_aggregate(last.input()) else { return Ok(None) };
+    let groups = first.group_expr();
+    let is_gathering = first.aggr_expr().iter().any(|f| gathers(f) && !f.is_distinct());
+    let stays = groups.is_empty() || groups.has_grouping_set() || !is_gathering;
+    if stays || *first.mode() != AggregateMode::Partial {
+        return Ok(None);
+    }
+    let single = AggregateExec::try_new(
+        mode,
+        groups.clone(),
+        first.aggr_expr().to_vec(),
+        first.filter_expr().to_vec(),
+        Arc::clone(first.input()),
+        first.input_schema(),
+    )?;
+    Ok(Some(single.with_limit_options(last.limit_options())))
+}
+
+fn as_aggregate(plan: &Arc<dyn ExecutionPlan>) -> Option<&AggregateExec> {
+    let plan: &dyn Any = plan.as_ref();
+    plan.downcast_ref()
+}
