@@ -192,8 +192,8 @@ async fn keep_up(catalog: Arc<Catalog>) {
     }
 }
 
-/// Merges deltas and rebuilds the store where that is due, and syncs it. What cannot be done now is logged, and
-/// done another time. Blocks.
+/// Merges deltas and rebuilds the store where that is due, and syncs it. What cannot be done now is
+/// logged, and done another time. Blocks.
 pub fn keep_up_once(catalog: &Catalog) {
     match catalog.merge() {
         Ok(0) => {}

@@ -224,7 +224,16 @@ fn fill(path: &Path, warehouse: &Warehouse) -> Outcome {
     for id in &metastores {
         catalog.apply(origin(*id), vec![Change::PutRun(finished(catalog.next_run_id()))])?;
     }
+    // As `skep sync` and the upkeep of `skep serve` do.
+    catalog.merge()?;
+    let rebuild = catalog.rebuild_if_due()?;
     catalog.flush()?;
+    if let Some(rebuild) = rebuild {
+        println!(
+            "rebuilt after that in {} ms, {} ms of them without writes: {} to {} bytes",
+            rebuild.elapsed_ms, rebuild.blocked_ms, rebuild.before_bytes, rebuild.after_bytes
+        );
+    }
     let rows = warehouse.rows();
     let facts = catalog.facts();
     let per = |bytes: u64| bytes as f64 / rows as f64;
