@@ -169,27 +169,27 @@ async fn once_or_error(session: &Arc<Session>) -> Result<PassReport, Fault> {
     Ok(report)
 }
 
-/// Applies what waits in the log, as a run of its own, and says what it came to.
+/// Applies what waits in the log, as a run of its own if anything does, and says what it came to.
 async fn replay(
     session: &Arc<Session>,
     follower: &mut Follower,
     came_to: &mut PassReport,
 ) -> Result<Look, Fault> {
     let head = session.source.head_event_id().await;
-    if head.is_ok_and(|head| head == follower.cursor()) {
-        let caught_up = catch_up(follower).await;
-        *came_to = follower.take_came_to();
-        return caught_up;
-    }
-    let run = runs::begin_replay(session, follower).await?;
+    let run = match head.is_ok_and(|head| head == follower.cursor()) {
+        true => None,
+        false => Some(runs::begin_replay(session, follower).await?),
+    };
     let caught_up = catch_up(follower).await;
     *came_to = follower.take_came_to();
-    let fault = match &caught_up {
-        Ok(Look::Gap) => Some(events_lost(session, follower.cursor(), None)?),
-        Ok(_) => None,
-        Err(fault) => Some(fault.clone()),
-    };
-    runs::end_replay(session, run, came_to, fault.as_ref()).await?;
+    if let Some(run) = run {
+        let fault = match &caught_up {
+            Ok(Look::Gap) => Some(events_lost(session, follower.cursor(), None)?),
+            Ok(_) => None,
+            Err(fault) => Some(fault.clone()),
+        };
+        runs::end_replay(session, run, came_to, fault.as_ref()).await?;
+    }
     caught_up
 }
 

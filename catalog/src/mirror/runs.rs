@@ -41,7 +41,7 @@ impl Outcome {
 /// mirror goes on where an earlier process stopped, and sets the position that events are
 /// replayed from.
 pub(super) async fn run(session: &Arc<Session>, kind: &'static str, head: Option<i64>) -> Outcome {
-    let (mut record, scope) = match begin(session, kind, head).await {
+    let (record, scope) = match begin(session, kind, head).await {
         Ok(begun) => begun,
         Err(fault) => return Outcome { report: PassReport::default(), fault: Some(fault) },
     };
@@ -62,20 +62,10 @@ pub(super) async fn run(session: &Arc<Session>, kind: &'static str, head: Option
     let applied = written.unwrap_or_default();
     report.objects_changed = applied.changed_count();
 
-    record.finished_at = Some(session.now());
-    record.objects_read = report.objects_read;
-    record.objects_changed = report.objects_changed;
-    record.error_message = fault.as_ref().map(Fault::message);
-    record.state = match &fault {
-        Some(_) => "failed",
-        None if report.missing.is_empty() => "done",
-        None => "partial",
-    }
-    .to_string();
     let began_at = record.started_at;
     let position = record.start_event_id.filter(|_| kind == FIRST && fault.is_none());
     let mut changes = own_errors;
-    changes.push(Change::PutRun(record));
+    changes.push(Change::PutRun(ended(session, record, &report, fault.as_ref())));
     changes.extend(position.map(Change::SetPosition));
     let last_pass_at = session.catalog.status(session.metastore).last_pass_at;
     if fault.is_none() {
@@ -153,23 +143,12 @@ async fn begin(session: &Session, kind: &'static str, head: Option<i64>) -> Resu
 
     let ledger = session.catalog.ledger(session.metastore);
     let now = session.now();
-    let mut changes = Vec::new();
-    let mut resumed = None;
-    for (age, run) in ledger.runs().rev().enumerate() {
-        // Events are replayed from where the run began, so it can only go on as it began: with a
-        // log, or without; and what is marked as done is what the newest run has done.
-        let can_go_on = age == 0
-            && kind == FIRST
-            && run.kind == FIRST
-            && !is_over(run)
-            && run.start_event_id.is_some() == head.is_some()
-            && run.start_event_id <= head;
-        if can_go_on {
-            resumed = Some(run.clone());
-        } else if run.state == "running" {
-            changes.push(Change::PutRun(interrupted(run.clone(), now)));
-        }
-    }
+    // Events are replayed from where the run began, so it can only go on as it began: with a log,
+    // or without; and what is marked as done is what the newest run has done.
+    let resumed = unfinished_first(session).filter(|run| {
+        kind == FIRST && run.start_event_id.is_some() == head.is_some() && run.start_event_id <= head
+    });
+    let mut changes = interrupt_all_but(session, resumed.as_ref().map(|run| run.run_id));
     let done = resumed.as_ref().and_then(|run| ledger.done_databases(run.run_id)).cloned();
     let since = resumed.as_ref().map(|run| run.started_at);
     let run = match resumed {
@@ -187,18 +166,19 @@ async fn begin(session: &Session, kind: &'static str, head: Option<i64>) -> Resu
 
 /// Marks what runs in this process as interrupted: it is about to stop.
 pub(super) async fn interrupt(session: &Session) -> Result<(), Fault> {
-    let now = session.now();
-    let ledger = session.catalog.ledger(session.metastore);
-    let open = ledger.runs().filter(|run| run.state == "running");
-    let changes: Vec<Change> = open.map(|run| Change::PutRun(interrupted(run.clone(), now))).collect();
+    let changes = interrupt_all_but(session, None);
     if !changes.is_empty() {
-        session.apply(now, changes).await?;
+        session.apply(session.now(), changes).await?;
     }
     Ok(())
 }
 
-fn interrupted(run: Run, now: i64) -> Run {
-    Run { state: "interrupted".into(), finished_at: Some(now), ..run }
+/// What marks the runs that are open as interrupted, but for the one that goes on.
+fn interrupt_all_but(session: &Session, resumed: Option<u64>) -> Vec<Change> {
+    let finished_at = Some(session.now());
+    let ledger = session.catalog.ledger(session.metastore);
+    let open = ledger.runs().filter(|run| run.state == "running" && Some(run.run_id) != resumed).cloned();
+    open.map(|run| Change::PutRun(Run { state: "interrupted".into(), finished_at, ..run })).collect()
 }
 
 /// Begins the record of a replay of what waits for the follower.
@@ -211,16 +191,29 @@ pub(super) async fn begin_replay(session: &Session, follower: &Follower) -> Resu
 /// Ends it; `fault` says why not all of them could be applied.
 pub(super) async fn end_replay(
     session: &Session,
-    mut run: Run,
+    run: Run,
     came_to: &PassReport,
     fault: Option<&Fault>,
 ) -> Result<(), Fault> {
-    run.finished_at = Some(session.now());
-    run.objects_read = came_to.objects_read;
-    run.objects_changed = came_to.objects_changed;
-    run.state = if fault.is_none() { "done" } else { "failed" }.to_string();
-    run.error_message = fault.map(Fault::message);
+    let run = ended(session, run, came_to, fault);
     session.apply(session.now(), vec![Change::PutRun(run)]).await.map(|_| ())
+}
+
+/// The run with what it came to.
+fn ended(session: &Session, run: Run, report: &PassReport, fault: Option<&Fault>) -> Run {
+    let state = match fault {
+        Some(_) => "failed",
+        None if report.missing.is_empty() => "done",
+        None => "partial",
+    };
+    Run {
+        state: state.into(),
+        finished_at: Some(session.now()),
+        objects_read: report.objects_read,
+        objects_changed: report.objects_changed,
+        error_message: fault.map(Fault::message),
+        ..run
+    }
 }
 
 fn new_run(session: &Session, kind: &str, start_event_id: Option<i64>) -> Run {

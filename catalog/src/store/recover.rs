@@ -7,12 +7,12 @@
 //! 3. remove `snap.*.generating`: sled refuses to open when a crash left one behind;
 //! 4. open sled, panics caught; when it finds damage, move its `snap.*` aside (it rebuilds them
 //!    from its log) and open again;
-//! 5. when that fails too, or nothing says which tree is in use, or a record above the metastores is damaged: move the folder aside
-//!    (`<folder>.damaged-<n>`, at most 2 are kept) and begin anew;
+//! 5. when that fails too, or nothing says which tree is in use, or a record above the metastores
+//!    is damaged: move the folder aside (`<folder>.damaged-<n>`, at most 2 are kept) and begin anew;
 //! 6. read the small records (what graves name is passed over; the next change removes it); a
 //!    metastore with a damaged one is emptied, so that it is mirrored again; one with damaged
-//!    bookkeeping keeps its objects and is read again. Segments are not read: their seals are checked when they are
-//!    loaded, and [`super::Catalog`] empties a collection that fails then.
+//!    bookkeeping keeps its objects and is read again. Segments are not read: their seals are
+//!    checked when they are loaded, and [`super::Catalog`] empties a collection that fails then.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};

@@ -11,7 +11,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::model::{Model, shown};
-use crate::change::{Change, EndpointStatus, FollowState, FollowStatus};
+use crate::change::{
+    Change, EndpointStatus, EventRow, FollowState, FollowStatus, MissingMethod, ObjectError, Run, SeenError,
+};
 use crate::fault::Code;
 use crate::model::*;
 use crate::store::testing::*;
@@ -398,22 +400,23 @@ fn a_broken_record_is_reported_and_mirrored_again() {
     }
 }
 
-/// One row of each kind of bookkeeping that [`filled`] has not.
-fn bookkeeping(run_id: u64) -> Vec<Change> {
-    use crate::change::{EventRow, MissingMethod, ObjectError, Run};
-    let run = Run {
+fn finished_run(run_id: u64) -> Run {
+    Run {
         run_id,
         kind: "first".into(),
         state: "done".into(),
         started_at: 1,
         finished_at: Some(2),
-        start_event_id: None,
+        start_event_id: Some(3),
         objects_read: 4,
         objects_changed: 5,
         error_message: None,
-    };
-    let event = EventRow {
-        event_id: Some(1),
+    }
+}
+
+fn seen_event(event_id: i64) -> EventRow {
+    EventRow {
+        event_id: Some(event_id),
         event_type: "ALTER_TABLE".into(),
         catalog_name: DEFAULT_CATALOG.into(),
         database_name: Some("d".into()),
@@ -421,21 +424,31 @@ fn bookkeeping(run_id: u64) -> Vec<Change> {
         partition_count: 0,
         event_at: Some(1),
         applied_at: 2,
-    };
-    let error = ObjectError {
+    }
+}
+
+fn broken(table: Option<&str>, partition: Option<&str>, at: i64) -> ObjectError {
+    ObjectError {
         database: Some(db("d")),
-        table_name: None,
-        partition_name: None,
+        table_name: table.map(str::to_owned),
+        partition_name: partition.map(str::to_owned),
         fault: crate::fault::Fault::new(Code::METASTORE_ERROR, "get_table", "no"),
-        at: 1,
-    };
-    let method = MissingMethod { method: "m".into(), object_kind: "functions".into() };
+        at,
+    }
+}
+
+fn missing_method() -> MissingMethod {
+    MissingMethod { method: "m".into(), object_kind: "functions".into() }
+}
+
+/// One row of each kind of bookkeeping that [`filled`] has not.
+fn bookkeeping(run_id: u64) -> Vec<Change> {
     vec![
-        Change::PutRun(run),
+        Change::PutRun(finished_run(run_id)),
         Change::MarkDatabaseDone(run_id, db("d")),
-        Change::AddEvents(vec![event]),
-        Change::AddErrors(vec![error]),
-        Change::SetMissingMethods(vec![method]),
+        Change::AddEvents(vec![seen_event(1)]),
+        Change::AddErrors(vec![broken(None, None, 1)]),
+        Change::SetMissingMethods(vec![missing_method()]),
         Change::SetSourceCount(db("d"), 12),
     ]
 }
@@ -474,41 +487,15 @@ fn a_broken_record_of_the_bookkeeping_costs_no_object_but_all_are_read_again() {
 
 #[test]
 fn bookkeeping_survives_a_restart() {
-    use crate::change::{EventRow, MissingMethod, ObjectError, Run, SeenError};
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("store");
     filled(&folder);
     let store = open(&folder);
     let id = store.snapshot().metastore("dc1").unwrap().id;
     let run_id = store.next_run_id();
-    let run = Run {
-        run_id,
-        kind: "first".into(),
-        state: "done".into(),
-        started_at: 1,
-        finished_at: Some(2),
-        start_event_id: Some(3),
-        objects_read: 4,
-        objects_changed: 5,
-        error_message: None,
-    };
-    let event = |event_id| EventRow {
-        event_id: Some(event_id),
-        event_type: "ALTER_TABLE".into(),
-        catalog_name: DEFAULT_CATALOG.into(),
-        database_name: Some("d".into()),
-        table_name: None,
-        partition_count: 0,
-        event_at: Some(1),
-        applied_at: 2,
-    };
-    let error = |table: &str, partition: Option<&str>, at| ObjectError {
-        database: Some(db("d")),
-        table_name: Some(table.into()),
-        partition_name: partition.map(str::to_owned),
-        fault: crate::fault::Fault::new(Code::METASTORE_ERROR, "get_table", "no"),
-        at,
-    };
+    let run = finished_run(run_id);
+    let event = seen_event;
+    let error = |table, partition, at| broken(Some(table), partition, at);
     let list = vec![
         Change::PutRun(run.clone()),
         Change::MarkDatabaseDone(run_id, db("gone")),
@@ -520,10 +507,7 @@ fn bookkeeping_survives_a_restart() {
         Change::AddErrors(vec![error("b", Some("p"), 3), error("b", Some("q"), 4)]),
         Change::ClearErrorsOf(Some(db("d")), Some("b".into()), vec![Some("p".into()), Some("x".into())]),
         Change::ClearErrors(Some(db("d")), Some("a".into())),
-        Change::SetMissingMethods(vec![MissingMethod {
-            method: "m".into(),
-            object_kind: "functions".into(),
-        }]),
+        Change::SetMissingMethods(vec![missing_method()]),
         Change::SetSourceCount(db("d"), 12),
     ];
     store.update_status(id, |status| status.head_event_id = Some(77));

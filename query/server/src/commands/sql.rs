@@ -23,12 +23,8 @@ pub fn run(config: &Config, ask: &Ask) -> Result<Exit, Fault> {
     let catalog = wire::open_catalog(config)?;
     let engine = wire::engine(&catalog, config, "sql")?;
     let snapshot = catalog.snapshot();
-    let mut partial: Vec<&str> = Vec::new();
-    for metastore in &snapshot.metastores {
-        if metastore.mirrored_at.is_none() {
-            partial.push(&metastore.name);
-        }
-    }
+    let partial = snapshot.metastores.iter().filter(|metastore| metastore.mirrored_at.is_none());
+    let partial: Vec<&str> = partial.map(|metastore| metastore.name.as_ref()).collect();
     if !partial.is_empty() {
         console::note(format_args!(
             "Not mirrored completely yet, so that answers lack what they have: {}. federation.metastores says why; skep sync --config {} mirrors them.\n",
