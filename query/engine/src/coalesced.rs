@@ -68,11 +68,11 @@ impl PhysicalOptimizerRule for CoalescedRowsRule {
 }
 
 /// Whether an operator makes texts or lists that can be longer than those of its input.
-fn makes_texts(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+pub fn makes_texts(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
     let operator: &dyn Any = plan.as_ref();
     let aggregate: Option<&AggregateExec> = operator.downcast_ref();
     let is_gathering = aggregate.is_some_and(|a| a.aggr_expr().iter().any(|f| gathers(f)));
-    Ok(is_gathering || computed(plan)?.is_some())
+    Ok(is_gathering || computed(plan)?.is_some_and(|computed| computed.gives_texts()))
 }
 
 /// Around a repartition: it takes the rows that it waits for from the size of batches, which stays

@@ -14,13 +14,15 @@
 //! - [`window`]: memory of window functions, which do not ask for it themselves;
 //! - [`repeated`]: memory of joins and unnesting, which do not either;
 //! - [`coalesced`]: memory of repartitions and filters, which do not ask for all of it;
-//! - [`single_stage`]: aggregates that gather texts and lists hold them in one place;
+//! - [`single_stage`]: aggregates that hold all their values hold them in one place;
+//! - [`bytes`]: how many bytes the values of arrays take, for all that count them;
 //! - [`wrapper`]: operators around another one, which those above and [`stop`] are made of;
 //! - [`rollup`]: sums over partitions answered from per-table sums;
 //! - [`errors`]: every error as a [`skep_catalog::fault::Fault`] with a stable code.
 //!
 //! Deliberately absent: sockets, files, writing of any kind.
 
+mod bytes;
 mod cache;
 mod chunk;
 mod coalesced;

@@ -7,7 +7,8 @@
 //!
 //! A projection makes a new text of each row for every expression that gives one, and there can be
 //! hundreds of them. So its input comes in batches whose texts, as often as they are used, take no
-//! more than [`COMPUTED_BYTES_MAX`].
+//! more than [`COMPUTED_BYTES_MAX`]. They have no more rows than what is called is to be given at
+//! once either ([`rows_at_once`]).
 
 use std::any::Any;
 use std::ops::Range;
@@ -16,8 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use arrow::array::{Array, AsArray, OffsetSizeTrait, RecordBatch};
-use arrow::datatypes::{ArrowNativeType, DataType, SchemaRef};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result};
@@ -26,6 +27,7 @@ use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::CrossJoinExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
@@ -34,6 +36,8 @@ use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceCh
 use futures::{Stream, StreamExt};
 use skep_catalog::fault::{Code, Fault};
 
+use crate::bytes::{self, has_fixed_size, span};
+use crate::guard::functions::rows_at_once;
 use crate::wrapper::{Work, wrap};
 
 /// Rows that such an operator makes at once.
@@ -52,7 +56,7 @@ impl PhysicalOptimizerRule for RepeatedRowsRule {
         plan.transform_up(|plan| {
             let (sides, is_repeating) = match (sides(&plan), computed(&plan)?) {
                 (Some(sides), _) => (sides, true),
-                (None, Some(uses)) => (vec![Side::Computed(uses)], false),
+                (None, Some(computed)) => (vec![Side::Computed(computed)], false),
                 (None, None) => return Ok(Transformed::no(plan)),
             };
             let children: Vec<_> = plan.children().into_iter().cloned().collect();
@@ -88,23 +92,38 @@ fn sides(plan: &Arc<dyn ExecutionPlan>) -> Option<Vec<Side>> {
     Some(vec![Side::Kept(Arc::clone(&widest)), Side::Passing { widest, is_cross }])
 }
 
-/// How often the expressions of an operator that give texts or lists use each column of its input;
-/// `None` when there are none.
-pub fn computed(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<[usize]>>> {
+/// What the expressions of an operator do with its input.
+#[derive(Clone, Debug)]
+pub struct Computed {
+    /// How often those that give texts or lists use each column.
+    uses: Arc<[usize]>,
+    /// Rows that they may be given at once.
+    rows: usize,
+}
+
+impl Computed {
+    /// Whether there are any that give texts or lists.
+    pub fn gives_texts(&self) -> bool {
+        self.uses.iter().any(|times| 0 < *times)
+    }
+}
+
+/// `None` for an operator that computes nothing, or nothing that its input has to be small for.
+pub fn computed(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Computed>> {
     let operator: &dyn Any = plan.as_ref();
     let of_input = match operator.downcast_ref::<AggregateExec>() {
         // Later stages of an aggregate take states, not what the expressions are about.
         Some(aggregate) => aggregate.mode().input_mode() == AggregateInputMode::Raw,
-        None => operator.is::<ProjectionExec>() || operator.is::<SortExec>(),
+        None => operator.is::<ProjectionExec>() || operator.is::<SortExec>() || operator.is::<FilterExec>(),
     };
     let inputs = plan.children();
     let ([input], true) = (inputs.as_slice(), of_input) else { return Ok(None) };
     let schema = input.schema();
-    let mut uses = vec![0; schema.fields().len()];
+    let (mut uses, mut rows) = (vec![0; schema.fields().len()], usize::MAX);
     plan.apply_expressions(&mut |expression| {
+        rows = rows.min(rows_at_once(expression)?.unwrap_or(usize::MAX));
         let root: &dyn Any = expression.as_ref();
-        let is_fixed =
-            || expression.data_type(&schema).is_ok_and(|t| t.is_primitive() || t == DataType::Boolean);
+        let is_fixed = || expression.data_type(&schema).is_ok_and(|t| has_fixed_size(&t));
         if !root.is::<Column>() && !root.is::<Literal>() && !is_fixed() {
             for column in collect_columns(expression) {
                 if let Some(times) = uses.get_mut(column.index()) {
@@ -114,7 +133,8 @@ pub fn computed(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<[usize]>>> {
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(uses.iter().any(|times| 0 < *times).then(|| uses.into()))
+    let computed = Computed { uses: uses.into(), rows };
+    Ok((computed.gives_texts() || rows != usize::MAX).then_some(computed))
 }
 
 /// Where a watcher stands.
@@ -129,8 +149,8 @@ enum Side {
     Passing { widest: Arc<AtomicUsize>, is_cross: bool },
     /// Below the unnesting of these columns.
     Unnested(Vec<usize>),
-    /// Below expressions that use each column so often.
-    Computed(Arc<[usize]>),
+    /// Below expressions.
+    Computed(Computed),
 }
 
 impl Work for Side {
@@ -181,7 +201,7 @@ struct WatchedRows {
 impl WatchedRows {
     /// Rows of a batch that may be handed on at once.
     fn rows_at_once(&self, batch: &RecordBatch) -> Result<usize> {
-        let widest_here = || batch.columns().iter().map(|column| longest(column.as_ref())).sum();
+        let widest_here = || batch.columns().iter().map(|column| bytes::longest(column.as_ref())).sum();
         match &self.side {
             Side::Above => Ok(batch.num_rows()),
             Side::Kept(widest) => {
@@ -196,19 +216,21 @@ impl WatchedRows {
                 bounded(row_bytes.saturating_mul(BATCH_ROWS))?;
                 Ok(BATCH_ROWS)
             }
-            Side::Computed(uses) => {
+            Side::Computed(Computed { uses, rows }) => {
                 let used = uses.iter().zip(batch.columns()).filter(|(times, _)| 0 < **times);
-                let row_bytes = used.map(|(times, column)| longest(column.as_ref()).saturating_mul(*times));
+                let row_bytes =
+                    used.map(|(times, column)| bytes::longest(column.as_ref()).saturating_mul(*times));
                 let row_bytes = row_bytes.fold(0, usize::saturating_add).max(1);
                 bounded(row_bytes)?;
-                Ok((COMPUTED_BYTES_MAX / row_bytes).max(1))
+                Ok((COMPUTED_BYTES_MAX / row_bytes).clamp(1, *rows))
             }
             Side::Unnested(lists) => {
                 for row in 0..batch.num_rows() {
                     let made = lists.iter().map(|list| leaves(batch.column(*list).as_ref(), row..row + 1));
                     let rows = made.max().unwrap_or(1).max(BATCH_ROWS);
                     let others = (0..batch.num_columns()).filter(|column| !lists.contains(column));
-                    let copied = others.map(|column| bytes_of(batch.column(column).as_ref(), row..row + 1));
+                    let copied =
+                        others.map(|column| bytes::of_rows(batch.column(column).as_ref(), row..row + 1));
                     bounded(copied.sum::<usize>().saturating_mul(rows))?;
                 }
                 Ok(batch.num_rows())
@@ -230,53 +252,6 @@ fn bounded(bytes: usize) -> Result<()> {
     Err(DataFusionError::External(Box::new(fault)))
 }
 
-/// Bytes of the row of an array that has most.
-fn longest(array: &dyn Array) -> usize {
-    match array.data_type() {
-        DataType::Utf8 => {
-            let offsets = array.as_string::<i32>().value_offsets();
-            4 + offsets.windows(2).map(|pair| pair[1].as_usize() - pair[0].as_usize()).max().unwrap_or(0)
-        }
-        other => match other.primitive_width() {
-            Some(width) => width,
-            None => (0..array.len()).map(|row| bytes_of(array, row..row + 1)).max().unwrap_or(0),
-        },
-    }
-}
-
-/// Bytes of some rows of an array.
-fn bytes_of(array: &dyn Array, rows: Range<usize>) -> usize {
-    let count = rows.len();
-    match array.data_type() {
-        DataType::Utf8 => span(array.as_string::<i32>().value_offsets(), &rows).len() + 4 * count,
-        DataType::LargeUtf8 => span(array.as_string::<i64>().value_offsets(), &rows).len() + 8 * count,
-        DataType::Utf8View => {
-            let texts = array.as_string_view();
-            rows.filter(|row| texts.is_valid(*row)).map(|row| 16 + texts.value(row).len()).sum()
-        }
-        DataType::Binary => span(array.as_binary::<i32>().value_offsets(), &rows).len() + 4 * count,
-        DataType::List(_) => {
-            let lists = array.as_list::<i32>();
-            bytes_of(lists.values().as_ref(), span(lists.value_offsets(), &rows)) + 4 * count
-        }
-        DataType::Map(..) => {
-            let map = array.as_map();
-            let entries = span(map.value_offsets(), &rows);
-            map.entries().columns().iter().map(|c| bytes_of(c.as_ref(), entries.clone())).sum::<usize>()
-                + 4 * count
-        }
-        DataType::Struct(_) => {
-            array.as_struct().columns().iter().map(|column| bytes_of(column.as_ref(), rows.clone())).sum()
-        }
-        other => match other.primitive_width() {
-            Some(width) => width * count,
-            None if matches!(other, DataType::Boolean | DataType::Null) => count,
-            // Rare: counted as if every row were all of it.
-            None => array.to_data().get_slice_memory_size().unwrap_or(usize::MAX),
-        },
-    }
-}
-
 /// Innermost elements of some rows of an array of lists.
 fn leaves(array: &dyn Array, rows: Range<usize>) -> usize {
     match array.data_type() {
@@ -289,14 +264,6 @@ fn leaves(array: &dyn Array, rows: Range<usize>) -> usize {
             leaves(lists.values().as_ref(), span(lists.value_offsets(), &rows)).max(rows.len())
         }
         _ => rows.len(),
-    }
-}
-
-/// Where the values of some rows are.
-fn span<O: OffsetSizeTrait>(offsets: &[O], rows: &Range<usize>) -> Range<usize> {
-    match (offsets.get(rows.start), offsets.get(rows.end)) {
-        (Some(start), Some(end)) => start.as_usize()..end.as_usize(),
-        _ => 0..0,
     }
 }
 
@@ -335,7 +302,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Int64Array, ListBuilder, StringArray, StringBuilder};
+    use arrow::array::{ArrayRef, ListBuilder, StringBuilder};
 
     use super::*;
 
@@ -348,16 +315,8 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_those_of_the_row_alone() {
-        let texts: ArrayRef = Arc::new(StringArray::from(vec!["a", "bcd", ""]));
-        assert_eq!([0, 1, 2].map(|row| bytes_of(texts.as_ref(), row..row + 1)), [5, 7, 4]);
-        let cut = texts.slice(1, 2);
-        assert_eq!(bytes_of(cut.as_ref(), 0..1), 7);
-        assert_eq!([&texts, &cut].map(|array| longest(array.as_ref())), [7, 7]);
-        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
-        assert_eq!(bytes_of(numbers.as_ref(), 0..2), 16);
+    fn elements_of_lists_are_counted_row_by_row() {
         let lists = lists(&[&["a", "b"], &[], &["cdef"]]);
-        assert_eq!([0, 1, 2].map(|row| bytes_of(lists.as_ref(), row..row + 1)), [14, 4, 12]);
         assert_eq!([0, 1, 2].map(|row| leaves(lists.as_ref(), row..row + 1)), [2, 1, 1]);
     }
 }

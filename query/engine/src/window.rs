@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -31,6 +31,7 @@ use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 use skep_catalog::fault::{Code, Fault};
 
+use crate::bytes;
 use crate::wrapper::{Work, wrap};
 
 /// Bytes of one result of one row besides its text: the value in its own form, then in an array.
@@ -86,7 +87,7 @@ enum Growth {
 impl Growth {
     fn of(function: &Arc<dyn WindowExpr>) -> Result<Self> {
         let field = function.field()?;
-        if field.data_type().primitive_width().is_some() || field.data_type() == &DataType::Boolean {
+        if bytes::has_fixed_size(field.data_type()) {
             return Ok(Self::Fixed);
         }
         let is_text = matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
@@ -96,12 +97,12 @@ impl Growth {
             if let Some(column) = argument.downcast_ref::<Column>() {
                 columns.push(column.index());
             } else if let Some(literal) = argument.downcast_ref::<Literal>() {
-                constant_bytes = literal.value().size().max(constant_bytes);
+                constant_bytes = bytes::of_scalar(literal.value()).max(constant_bytes);
             } else {
                 is_told = false;
             }
         }
-        if is_told || field.data_type() == &DataType::Null {
+        if is_told {
             return Ok(Self::Longest(columns, constant_bytes));
         }
         let fault = Fault::new(
@@ -187,11 +188,13 @@ impl Meter {
     /// Bytes needed when this batch is there too.
     fn add(&mut self, batch: &RecordBatch) -> usize {
         self.rows += batch.num_rows();
-        self.input_bytes += batch.columns().iter().map(|c| bytes_of(c.as_ref())).sum::<usize>();
+        self.input_bytes += batch.columns().iter().map(|c| bytes::of(c.as_ref())).sum::<usize>();
         for (longest, result) in self.longest.iter_mut().zip(self.results.iter()) {
             if let Growth::Longest(columns, constant_bytes) = result {
-                let texts =
-                    columns.iter().filter_map(|c| batch.columns().get(*c)).map(|c| longest_of(c.as_ref()));
+                let texts = columns
+                    .iter()
+                    .filter_map(|c| batch.columns().get(*c))
+                    .map(|c| bytes::longest(c.as_ref()));
                 *longest = texts.fold((*longest).max(*constant_bytes), usize::max);
             }
         }
@@ -201,24 +204,6 @@ impl Meter {
             .map(|longest| longest.saturating_add(RESULT_BYTES))
             .fold(0, usize::saturating_add);
         self.input_bytes.saturating_mul(2).saturating_add(self.rows.saturating_mul(per_row))
-    }
-}
-
-/// Bytes of the rows of an array, of what it shares with others only its part.
-fn bytes_of(array: &dyn Array) -> usize {
-    match array.data_type() {
-        DataType::Utf8View | DataType::BinaryView => array.get_array_memory_size(),
-        _ => array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()),
-    }
-}
-
-/// Bytes of the longest text; of anything else the bytes of all of it.
-fn longest_of(array: &dyn Array) -> usize {
-    match array.data_type() {
-        DataType::Utf8 => array.as_string::<i32>().iter().flatten().map(str::len).max().unwrap_or(0),
-        DataType::LargeUtf8 => array.as_string::<i64>().iter().flatten().map(str::len).max().unwrap_or(0),
-        DataType::Utf8View => array.as_string_view().iter().flatten().map(str::len).max().unwrap_or(0),
-        other => other.primitive_width().unwrap_or_else(|| bytes_of(array)),
     }
 }
 

@@ -12,8 +12,6 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::functions::check_sum;
-
 /// Plans `||` on anything but lists as [`TextConcat`].
 #[derive(Debug)]
 pub struct ConcatPlanner {
@@ -22,9 +20,14 @@ pub struct ConcatPlanner {
 
 impl Default for ConcatPlanner {
     fn default() -> Self {
-        let signature = Signature::user_defined(Volatility::Immutable);
-        Self { function: Arc::new(ScalarUDF::new_from_impl(TextConcat { signature })) }
+        Self { function: function() }
     }
+}
+
+/// Unbounded: planning bounds it as all others ([`super::functions::BoundedFunctionsRule`]).
+pub fn function() -> Arc<ScalarUDF> {
+    let signature = Signature::user_defined(Volatility::Immutable);
+    Arc::new(ScalarUDF::new_from_impl(TextConcat { signature }))
 }
 
 impl ExprPlanner for ConcatPlanner {
@@ -68,7 +71,6 @@ impl ScalarUDFImpl for TextConcat {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        check_sum(self.name(), &args)?;
         let is_constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if is_constant { 1 } else { args.number_rows };
         let [left, right] = args.args.as_slice() else { return exec_err!("|| takes two texts") };

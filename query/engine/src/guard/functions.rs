@@ -1,13 +1,15 @@
-//! Functions that make much out of little: taken away, or held to a size before they run.
+//! Functions that make much out of little, or take long for it: taken away, or held to a bound
+//! before they run.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, FieldRef, Int64Type};
+use arrow::array::Array;
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
@@ -15,14 +17,29 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature,
 };
 use datafusion::optimizer::AnalyzerRule;
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use skep_catalog::fault::{Code, Fault};
+
+use super::growth::{GROWING, Growth};
+use super::product::{PRODUCTS, pairs_max};
+use crate::bytes;
 
 /// Bytes that one call may make for one batch of rows.
 const RESULT_BYTES_MAX: usize = 16 << 20;
+/// Bytes that all calls of a statement together may make, each for one batch of rows: in a
+/// projection all of them are there at the same time.
+const RESULTS_BYTES_MAX: usize = 32 << 20;
 /// Bytes that one call with nothing but constants may make: planning computes it.
 const CONSTANT_BYTES_MAX: usize = 1 << 20;
-/// Calls of growing functions in one statement; with the bytes above, a bound of the whole.
+/// Calls of growing functions in the text of one statement.
 pub const GROWING_CALLS_MAX: usize = 64;
+/// Pairs of bytes that one call may compare for one batch of rows.
+pub const PAIRS_MAX: usize = 256 << 20;
+/// Rows of an ordinary batch.
+const BATCH_ROWS: usize = 8_192;
+/// Rows at once for functions that compare pairs: few, so that texts of kilobytes are no reason to
+/// refuse them.
+const PAIRS_ROWS: usize = 256;
 
 /// Taken away: the size of what they make is in their arguments alone; or what they make has parts
 /// of other types, so that thirty of them in each other have a type of a billion parts, which
@@ -49,41 +66,6 @@ const FORBIDDEN: &[&str] = &[
     "struct",
 ];
 
-/// How much a call makes at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Growth {
-    /// The first text as often as the second argument says.
-    Times,
-    /// As many characters as the second argument says.
-    Pad,
-    /// The last text for every byte of the first.
-    Replace,
-    /// All arguments together.
-    Sum,
-    /// What the second argument says, of which two characters can become 34.
-    Format,
-}
-
-const GROWING: &[(&str, Growth)] = &[
-    ("array_append", Growth::Sum),
-    ("array_concat", Growth::Sum),
-    ("array_prepend", Growth::Sum),
-    ("array_union", Growth::Sum),
-    ("array_to_string", Growth::Replace),
-    ("concat", Growth::Sum),
-    ("concat_ws", Growth::Sum),
-    ("encode", Growth::Sum),
-    ("lpad", Growth::Pad),
-    ("make_array", Growth::Sum),
-    ("overlay", Growth::Sum),
-    ("regexp_replace", Growth::Replace),
-    ("repeat", Growth::Times),
-    ("replace", Growth::Replace),
-    ("rpad", Growth::Pad),
-    ("to_char", Growth::Format),
-    ("translate", Growth::Replace),
-];
-
 /// Aggregates whose result holds all rows: as window functions they would hold them once per row.
 const GATHERING: &[&str] = &["array_agg", "listagg", "string_agg"];
 
@@ -97,7 +79,8 @@ const DISTINCT_AT_ONCE: &[&str] = &["count", "max", "min"];
 static NAMES: LazyLock<HashMap<String, Offer>> = LazyLock::new(|| {
     let mut names: HashMap<String, Offer> =
         FORBIDDEN.iter().map(|name| ((*name).to_owned(), Offer::Forbidden)).collect();
-    for function in SessionStateDefaults::default_scalar_functions() {
+    let all = SessionStateDefaults::default_scalar_functions();
+    for function in all.into_iter().chain([super::concat::function()]) {
         if let Some(offer) = offer(&function) {
             names.insert(function.name().to_lowercase(), offer);
             names.extend(function.aliases().iter().map(|alias| (alias.to_lowercase(), offer)));
@@ -111,8 +94,27 @@ static NAMES: LazyLock<HashMap<String, Offer>> = LazyLock::new(|| {
 enum Offer {
     /// It is taken away.
     Forbidden,
-    /// Its results are bounded.
-    Bounded(Growth),
+    /// Its results, or its time, are bounded.
+    Bounded(Bound),
+}
+
+/// What a call is held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Bound {
+    /// Bytes of its results, which it shares with so many calls of the statement, itself included.
+    Bytes { growth: Growth, calls: usize },
+    /// [`PAIRS_MAX`].
+    Pairs,
+}
+
+impl Bound {
+    /// Rows that it is to be given at once.
+    fn rows_at_once(self) -> usize {
+        match self {
+            Self::Bytes { calls, .. } => (BATCH_ROWS / calls).max(1),
+            Self::Pairs => PAIRS_ROWS,
+        }
+    }
 }
 
 /// `None` for a function that is left as it is.
@@ -121,7 +123,11 @@ fn offer(function: &ScalarUDF) -> Option<Offer> {
     if FORBIDDEN.iter().any(|name| is_named(name)) {
         return Some(Offer::Forbidden);
     }
-    GROWING.iter().find(|(name, _)| is_named(name)).map(|(_, growth)| Offer::Bounded(*growth))
+    if PRODUCTS.iter().any(|name| is_named(name)) {
+        return Some(Offer::Bounded(Bound::Pairs));
+    }
+    let growing = GROWING.iter().find(|(name, _)| is_named(name));
+    growing.map(|(_, growth)| Offer::Bounded(Bound::Bytes { growth: *growth, calls: 1 }))
 }
 
 /// Whether the function of this name, in lower case, is taken away.
@@ -131,7 +137,7 @@ pub fn is_forbidden(name: &str) -> bool {
 
 /// Whether the function of this name, in lower case, can make more than it is given.
 pub fn is_growing(name: &str) -> bool {
-    matches!(NAMES.get(name), Some(Offer::Bounded(_)))
+    matches!(NAMES.get(name), Some(Offer::Bounded(Bound::Bytes { .. })))
 }
 
 /// Whether the aggregate of this name, in lower case, cannot be a window function.
@@ -148,11 +154,70 @@ pub fn is_recomputing(name: &str, is_distinct: bool) -> bool {
 pub fn offered(function: Arc<ScalarUDF>) -> Option<Arc<ScalarUDF>> {
     match offer(&function) {
         Some(Offer::Forbidden) => None,
-        Some(Offer::Bounded(growth)) => {
-            Some(Arc::new(ScalarUDF::new_from_impl(Bounded { inner: function, growth })))
-        }
+        Some(Offer::Bounded(bound)) => Some(bounded_function(function, bound)),
         None => Some(function),
     }
+}
+
+fn bounded_function(inner: Arc<ScalarUDF>, bound: Bound) -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::new_from_impl(Bounded { inner, bound }))
+}
+
+/// The function as a bounded one, if it is one.
+fn as_bounded(function: &ScalarUDF) -> Option<&Bounded> {
+    function.inner().downcast_ref()
+}
+
+/// Shares what a statement may make among its calls of growing functions. For an optimised plan:
+/// optimising can copy calls.
+pub fn shared(plan: LogicalPlan) -> Result<LogicalPlan> {
+    // It shows a plan and runs none.
+    if matches!(plan, LogicalPlan::Explain(_)) {
+        return Ok(plan);
+    }
+    let mut calls = 0;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                calls += usize::from(growing(part).is_some());
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    if calls <= 1 {
+        return Ok(plan);
+    }
+    let with_calls = |part: Expr| match (growing(&part), part) {
+        (Some((inner, growth)), Expr::ScalarFunction(call)) => {
+            let func = bounded_function(inner, Bound::Bytes { growth, calls });
+            Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args: call.args })))
+        }
+        (_, part) => Ok(Transformed::no(part)),
+    };
+    let inside = |expr: Expr| expr.transform_up(with_calls);
+    plan.transform_up_with_subqueries(|node| node.map_expressions(inside)).data()
+}
+
+/// The growing function that an expression calls.
+fn growing(expr: &Expr) -> Option<(Arc<ScalarUDF>, Growth)> {
+    let Expr::ScalarFunction(call) = expr else { return None };
+    let Bounded { inner, bound: Bound::Bytes { growth, .. } } = as_bounded(&call.func)? else { return None };
+    Some((Arc::clone(inner), *growth))
+}
+
+/// Rows that the calls in an expression are to be given at once; `None` for as many as there are.
+pub fn rows_at_once(expr: &Arc<dyn PhysicalExpr>) -> Result<Option<usize>> {
+    let mut rows: Option<usize> = None;
+    expr.apply(|part| {
+        let part: &dyn Any = part.as_ref();
+        let call: Option<&ScalarFunctionExpr> = part.downcast_ref();
+        if let Some(bounded) = call.and_then(|call| as_bounded(call.fun())) {
+            let here = bounded.bound.rows_at_once();
+            rows = Some(rows.map_or(here, |rows| rows.min(here)));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(rows.filter(|rows| *rows < BATCH_ROWS))
 }
 
 /// Offers functions as [`offered`] where the planner takes them from elsewhere: for `[a, b]`,
@@ -163,9 +228,9 @@ pub struct BoundedFunctionsRule;
 impl AnalyzerRule for BoundedFunctionsRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let bounded = |part: Expr| match part {
-            Expr::ScalarFunction(call) if !call.func.inner().is::<Bounded>() => match offer(&call.func) {
-                Some(Offer::Bounded(growth)) => {
-                    let func = Arc::new(ScalarUDF::new_from_impl(Bounded { inner: call.func, growth }));
+            Expr::ScalarFunction(call) if as_bounded(&call.func).is_none() => match offer(&call.func) {
+                Some(Offer::Bounded(bound)) => {
+                    let func = bounded_function(call.func, bound);
                     Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args: call.args })))
                 }
                 _ => Ok(Transformed::no(Expr::ScalarFunction(call))),
@@ -181,11 +246,11 @@ impl AnalyzerRule for BoundedFunctionsRule {
     }
 }
 
-/// A function whose result is bounded before it is made.
+/// A function whose result, or whose time, is bounded before it is called.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Bounded {
     inner: Arc<ScalarUDF>,
-    growth: Growth,
+    bound: Bound,
 }
 
 impl ScalarUDFImpl for Bounded {
@@ -222,21 +287,46 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        if is_constant(&args) || args.number_rows <= 1 {
-            self.growth.check(self.name(), &args)?;
-            return self.inner.invoke_with_args(args);
+        let rows = if is_constant(&args) { 1 } else { args.number_rows };
+        match self.bound {
+            Bound::Bytes { growth, calls } => self.grow(growth, calls, rows, args),
+            Bound::Pairs => {
+                refuse_above(PAIRS_MAX, pairs_max(&args.args, rows), self.name(), "compare up to", "pairs")?;
+                self.inner.invoke_with_args(args)
+            }
         }
-        if self.growth.bytes_max(&args.args, args.number_rows) <= RESULT_BYTES_MAX {
+    }
+}
+
+impl Bounded {
+    fn grow(
+        &self,
+        growth: Growth,
+        calls: usize,
+        rows: usize,
+        args: ScalarFunctionArgs,
+    ) -> Result<ColumnarValue> {
+        let limit = if is_constant(&args) {
+            CONSTANT_BYTES_MAX
+        } else {
+            RESULT_BYTES_MAX.min(RESULTS_BYTES_MAX / calls)
+        };
+        let bounded = |bytes| refuse_above(limit, bytes, self.name(), "make up to", "bytes");
+        let bytes_max = growth.bytes_max(&args.args, rows);
+        if rows <= 1 {
+            bounded(bytes_max)?;
+        }
+        if bytes_max <= limit {
             return self.inner.invoke_with_args(args);
         }
         // The most that it could make is seldom what it makes: fewer rows at once tell.
-        let half = args.number_rows / 2;
         let mut parts = Vec::with_capacity(2);
-        let mut bytes = 0;
-        for rows in [0..half, half..args.number_rows] {
-            let part = self.invoke_with_args(part(&args, rows.clone()))?.into_array(rows.len())?;
-            bytes += part.to_data().get_slice_memory_size().unwrap_or(usize::MAX);
-            bounded(self.name(), bytes, RESULT_BYTES_MAX)?;
+        let mut bytes = 0_usize;
+        for rows in [0..rows / 2, rows / 2..rows] {
+            let part = part(&args, rows.clone());
+            let part = self.grow(growth, calls, rows.len(), part)?.into_array(rows.len())?;
+            bytes = bytes.saturating_add(bytes::of(part.as_ref()));
+            bounded(bytes)?;
             parts.push(part);
         }
         let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
@@ -263,89 +353,16 @@ fn is_constant(args: &ScalarFunctionArgs) -> bool {
     args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)))
 }
 
-fn bounded(name: &str, bytes: usize, limit: usize) -> Result<()> {
-    if bytes <= limit {
+fn refuse_above(limit: usize, number: usize, name: &str, does: &str, what: &str) -> Result<()> {
+    if number <= limit {
         return Ok(());
     }
     let fault = Fault::new(
         Code::SQL_FORBIDDEN,
         format!("function {name}"),
-        format!("it would make up to {bytes} bytes at once, more than {limit}"),
+        format!("it would {does} {number} {what} at once, more than {limit}"),
     );
     Err(DataFusionError::External(Box::new(fault)))
-}
-
-/// Refuses to put texts together that are too large together.
-pub(super) fn check_sum(name: &str, args: &ScalarFunctionArgs) -> Result<()> {
-    Growth::Sum.check(name, args)
-}
-
-impl Growth {
-    fn check(self, name: &str, args: &ScalarFunctionArgs) -> Result<()> {
-        let (rows, limit) =
-            if is_constant(args) { (1, CONSTANT_BYTES_MAX) } else { (args.number_rows, RESULT_BYTES_MAX) };
-        bounded(name, self.bytes_max(&args.args, rows), limit)
-    }
-
-    fn bytes_max(self, args: &[ColumnarValue], rows: usize) -> usize {
-        let text = |index: usize| args.get(index).map_or(0, |arg| bytes_of(arg, rows));
-        let number = |index: usize| args.get(index).map_or(0, number_max);
-        match self {
-            Self::Times => text(0).saturating_mul(number(1)),
-            // A character has at most four bytes.
-            Self::Pad => rows.saturating_mul(number(1)).saturating_mul(4),
-            Self::Replace => {
-                let longest = (1..args.len()).map(|i| longest(&args[i])).max().unwrap_or(0);
-                text(0).saturating_add(rows).saturating_mul(longest.max(1))
-            }
-            Self::Sum => (0..args.len()).map(text).fold(0, usize::saturating_add),
-            Self::Format => text(1).saturating_mul(17),
-        }
-    }
-}
-
-/// Bytes of a value over all rows.
-fn bytes_of(value: &ColumnarValue, rows: usize) -> usize {
-    match value {
-        ColumnarValue::Array(array) => array.to_data().get_slice_memory_size().unwrap_or(usize::MAX),
-        ColumnarValue::Scalar(scalar) => scalar_bytes(scalar).saturating_mul(rows),
-    }
-}
-
-/// The largest number in a value; 0 for anything else.
-fn number_max(value: &ColumnarValue) -> usize {
-    let number = match value {
-        ColumnarValue::Array(array) => array
-            .as_primitive_opt::<Int64Type>()
-            .and_then(arrow::compute::max)
-            // Other kinds of numbers are few; they count as the most.
-            .or_else(|| (!array.is_empty() && array.data_type() != &DataType::Int64).then_some(i64::MAX)),
-        ColumnarValue::Scalar(scalar) => match scalar.cast_to(&DataType::Int64) {
-            Ok(ScalarValue::Int64(number)) => number,
-            _ => None,
-        },
-    };
-    usize::try_from(number.unwrap_or(0)).unwrap_or(0)
-}
-
-/// The longest text in a value, in bytes.
-fn longest(value: &ColumnarValue) -> usize {
-    match value {
-        ColumnarValue::Array(array) => match array.as_string_opt::<i32>() {
-            Some(texts) => texts.iter().flatten().map(str::len).max().unwrap_or(0),
-            None => array.to_data().get_slice_memory_size().unwrap_or(usize::MAX),
-        },
-        ColumnarValue::Scalar(scalar) => scalar_bytes(scalar),
-    }
-}
-
-fn scalar_bytes(scalar: &ScalarValue) -> usize {
-    match scalar {
-        ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text) => {
-            text.as_ref().map_or(0, String::len)
-        }
-        other => other.size(),
-    }
 }
 
 #[cfg(test)]
@@ -361,7 +378,10 @@ mod tests {
             assert!(is_forbidden(name), "{name}");
         }
         for (name, _) in GROWING {
-            assert!(is_growing(name), "{name} is no function of DataFusion");
+            assert!(is_growing(name), "there is no function {name}");
+        }
+        for name in PRODUCTS.iter().chain(&["trim", "list_has_any", "instr"]) {
+            assert_eq!(NAMES.get(*name), Some(&Offer::Bounded(Bound::Pairs)), "{name}");
         }
     }
 }

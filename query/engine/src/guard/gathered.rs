@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::array::{ArrayRef, BooleanArray};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -20,6 +20,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 
+use crate::bytes;
+
 /// What such an aggregate may take, in multiples of what it was given.
 const COPIES: usize = 6;
 /// Bytes that a value takes besides its own while it waits to be put in order.
@@ -28,6 +30,8 @@ const ORDERED_VALUE_BYTES: usize = 192;
 const ROW_BYTES: usize = 16;
 
 const GATHERING: &[&str] = &["array_agg", "nth_value", "string_agg"];
+/// Aggregates of numbers that hold all of them.
+const HOLDING: &[&str] = &["median", "percentile_cont"];
 
 /// The aggregate as skep offers it.
 pub fn offered(function: Arc<AggregateUDF>) -> Arc<AggregateUDF> {
@@ -40,6 +44,11 @@ pub fn offered(function: Arc<AggregateUDF>) -> Arc<AggregateUDF> {
 /// Whether a function is one of these.
 pub fn gathers(function: &AggregateFunctionExpr) -> bool {
     GATHERING.contains(&function.fun().name())
+}
+
+/// Whether a function is one of these, or holds all values, or all different ones, in another form.
+pub fn holds_values(function: &AggregateFunctionExpr) -> bool {
+    gathers(function) || function.is_distinct() || HOLDING.contains(&function.fun().name())
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -62,9 +71,7 @@ impl Given {
 
     fn add(&mut self, values: &[ArrayRef]) {
         for value in values {
-            let bytes = value.to_data().get_slice_memory_size();
-            let bytes = bytes.unwrap_or_else(|_| value.get_array_memory_size());
-            self.bytes += bytes + value.len() * self.row_bytes;
+            self.bytes += bytes::of(value.as_ref()) + value.len() * self.row_bytes;
         }
     }
 }

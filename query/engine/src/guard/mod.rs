@@ -7,8 +7,10 @@
 pub mod concat;
 pub mod functions;
 pub mod gathered;
+mod growth;
 mod headers;
 pub mod inlined;
+mod product;
 mod show;
 mod size;
 

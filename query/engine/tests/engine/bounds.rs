@@ -225,6 +225,56 @@ fn a_function_is_refused_for_what_it_makes_and_not_for_what_it_might() {
 }
 
 #[test]
+fn many_calls_that_make_texts_are_not_refused_for_their_number() {
+    let f = fixture_with(EngineOptions { statement_timeout_ms: 600_000, ..tight() });
+    let count = f.rows("SELECT count(*) FROM catalog.partitions")[0][0].parse::<usize>().unwrap();
+    let joined = |i: usize| format!("concat(location, '{i}', location)");
+    let columns: Vec<String> = (0..30).map(joined).collect();
+    let rows = f.rows(&format!("SELECT location, {} FROM catalog.partitions", columns.join(", ")));
+    assert_eq!(rows.len(), count);
+    for row in &rows {
+        let (location, texts) = row.split_first().unwrap();
+        let expected: Vec<String> = (0..30).map(|i| format!("{location}{i}{location}")).collect();
+        assert_eq!(texts, expected);
+    }
+    let filtered: Vec<String> = (0..30).map(|i| format!("{} <> '{i}'", joined(i))).collect();
+    let sql = format!("SELECT count(*) FROM catalog.partitions WHERE {}", filtered.join(" AND "));
+    assert_eq!(f.rows(&sql), [[count.to_string()]]);
+}
+
+#[test]
+fn a_function_is_refused_for_the_time_that_long_texts_would_take() {
+    let f = fixture_with(EngineOptions { statement_timeout_ms: 600_000, ..tight() });
+    let long = ["repeat(location, 500)", "repeat(reverse(location), 500)"];
+    let lists = long.map(|text| format!("string_to_array({text}, '/')"));
+    for call in [
+        "levenshtein(repeat('a', 1000000), repeat('b', 1000000))".to_owned(),
+        format!("levenshtein({}, {})", long[0], long[1]),
+        format!("length(btrim({}, {}))", long[0], long[1]),
+        format!("length(trim(LEADING {} FROM {}))", long[0], long[1]),
+        format!("strpos({}, {})", long[0], long[1]),
+        format!("position({} IN {})", long[0], long[1]),
+        format!("array_has_all({}, {})", lists[0], lists[1]),
+        format!("array_has_any({}, {})", lists[0], lists[1]),
+    ] {
+        let fault = f.fault(&format!("SELECT count({call}) FROM catalog.partitions"));
+        assert_eq!(fault.code, Code::SQL_FORBIDDEN, "{call}: {fault}");
+        assert!(fault.to_string().contains("compare up to"), "{call}: {fault}");
+    }
+    eventually("the end of all work", || f.engine.statements_under_way() == 0);
+    let count = f.rows("SELECT count(location) FROM catalog.partitions");
+    for call in [
+        "levenshtein(location, reverse(location))",
+        "levenshtein(repeat(location, 10), table_name)",
+        "btrim(repeat(location, 100), ' /')",
+        "strpos(repeat(location, 100), table_name)",
+        "array_has_any(string_to_array(location, '/'), make_array('a', 'b'))",
+    ] {
+        assert_eq!(f.rows(&format!("SELECT count({call}) FROM catalog.partitions")), count, "{call}");
+    }
+}
+
+#[test]
 fn window_functions_work_within_memory_and_give_it_back() {
     let f = fixture_with(tight());
     for _ in 0..20 {

@@ -1,7 +1,7 @@
 //! Two small metastores in a temporary catalog, with something planted for every question.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use skep_catalog::change::{
     Change, EndpointStatus, EventRow, FollowMode, FollowState, MissingMethod, ObjectError, Origin, Run, Stamp,
@@ -519,11 +519,14 @@ impl Fixture {
 
 /// Waits until a condition holds; the test fails when it does not within a minute.
 pub fn eventually(what: &str, condition: impl Fn() -> bool) {
-    for _ in 0..6_000 {
-        if condition() {
-            return;
-        }
+    eventually_within(Duration::from_secs(60), what, condition);
+}
+
+/// Like [`eventually`], with a limit of its own.
+pub fn eventually_within(limit: Duration, what: &str, condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < limit, "{what} did not happen within {limit:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
-    panic!("{what} did not happen");
 }
