@@ -123,8 +123,8 @@ impl Successor<'_> {
         self.old.copy_range(tree, hot..delta)?;
         self.old.copy_range(tree, ..hot)?;
         self.old.copy_range(tree, delta..)?;
-        tree.sync()?;
-        sync_all(tree.path()).map_err(|error| io_fault(tree.path(), "flush", &error))
+        // For what this syncs the writer does not wait.
+        tree.sync()
     }
 
     /// Copies what was written meanwhile and makes the copy the tree in use. Nobody may write
@@ -133,15 +133,16 @@ impl Successor<'_> {
         let trees = self.trees;
         let tree = self.tree()?;
         self.old.copy_written(tree)?;
+        // The rest of the copy, before it is named.
         tree.sync()?;
         let failed = |error: io::Error| io_fault(&trees.root, "name the tree in use", &error);
-        sync_all(tree.path()).map_err(failed)?;
         name(&trees.root, self.number).map_err(failed)?;
         step(Step::Named);
         // From here on the name counts, whatever else fails.
         if let Some(tree) = self.tree.take() {
             trees.current.store(Arc::new(tree));
         }
+        // The name, before the old tree is removed.
         let synced = sync(&trees.root);
         if let Err(error) = &synced {
             // After a loss of power the old name may be back: its tree stays until the next start.
@@ -281,6 +282,7 @@ pub(crate) fn name(root: &Path, number: u64) -> io::Result<()> {
     let new = root.join("CURRENT.new");
     let mut file = File::create(&new)?;
     file.write_all(named(number).as_bytes())?;
+    // Before it takes the place of the one before: a name without bytes names nothing.
     file.sync_all()?;
     fs::rename(&new, root.join(CURRENT))
 }
@@ -288,21 +290,6 @@ pub(crate) fn name(root: &Path, number: u64) -> io::Result<()> {
 /// Writes the entries of a folder to the disk.
 pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
-}
-
-/// Writes a folder with all it holds to the disk: sled does not do so with its blobs.
-fn sync_all(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let synced = if entry.file_type()?.is_dir() {
-            sync_all(&entry.path())
-        } else {
-            File::open(entry.path()).and_then(|file| file.sync_all())
-        };
-        // sled removes what it does not need at any time.
-        synced.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
-    }
-    sync(folder)
 }
 
 #[cfg(test)]
