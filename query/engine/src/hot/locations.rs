@@ -90,15 +90,18 @@ impl Locations {
 
     /// Calls `visit` with addresses that begin, up to the path, like those of so many rows.
     pub fn each_origin(&self, names: &Texts, mut visit: impl FnMut(&str, usize)) {
-        let mut counts = vec![0; self.heads.len()];
-        let rows = || (0..names.len()).filter_map(|row| Some((row, self.codes.index(row).checked_sub(1)?)));
-        rows().for_each(|(_, head)| counts[head] += 1);
-        for (head, count) in counts.into_iter().enumerate() {
-            match self.origin(head) {
-                Some(address) => visit(address, count),
-                None => rows().filter(|(_, of)| *of == head).for_each(|(row, _)| {
-                    visit(&self.get(names, row).unwrap_or_default(), 1);
-                }),
+        let told: Vec<Option<&str>> = (0..self.heads.len()).map(|head| self.origin(head)).collect();
+        let mut counts = vec![0; told.len()];
+        for row in 0..names.len() {
+            let Some(head) = self.codes.index(row).checked_sub(1) else { continue };
+            match told[head] {
+                Some(_) => counts[head] += 1,
+                None => visit(&self.get(names, row).unwrap_or_default(), 1),
+            }
+        }
+        for (told, count) in told.into_iter().zip(counts) {
+            if let Some(address) = told {
+                visit(address, count);
             }
         }
     }
@@ -160,5 +163,44 @@ impl Locations {
     /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
         self.heads.bytes() + self.codes.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_counts_once_among_those_that_begin_like_it() {
+        let names: Vec<Box<str>> = (0..900).map(|row| format!("ds={row:03}").into()).collect();
+        let location = |row: usize| match row % 9 {
+            0 => None,
+            1 | 2 => Some(format!("hdfs://nn/w/ds={row:03}")),
+            3 => Some(format!("hdfs://nn/elsewhere/{row}")),
+            // Heads that do not tell how addresses begin.
+            4 | 5 => Some(format!("/w/{}/ds={row:03}", row % 2)),
+            6 => Some(format!("s3://ds={row:03}")),
+            _ => Some(format!("s3://b{}/ds={row:03}", row % 2)),
+        };
+        let locations: Vec<Option<Box<str>>> =
+            (0..900).map(|row| location(row).map(String::into_boxed_str)).collect();
+        let packed = Locations::new(&locations, &names);
+        let names = Texts::new(names.iter().map(AsRef::as_ref));
+        let origin = |address: &str| {
+            let (scheme, rest) = address.split_once("://").unwrap_or(("", "/"));
+            format!("{scheme} {}", rest.split('/').next().unwrap_or_default())
+        };
+        let mut wanted: HashMap<String, usize> = HashMap::new();
+        locations.iter().flatten().for_each(|address| *wanted.entry(origin(address)).or_default() += 1);
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        let mut paths = Vec::new();
+        packed.each_origin(&names, |address, count| {
+            *counts.entry(origin(address)).or_default() += count;
+            paths.extend(address.starts_with('/').then(|| address.to_owned()));
+        });
+        assert_eq!(counts, wanted);
+        // One walk gives them in the order of rows, and not head by head.
+        let in_order = (0..900).filter_map(location).filter(|address| address.starts_with('/'));
+        assert_eq!(paths, in_order.collect::<Vec<_>>());
     }
 }
