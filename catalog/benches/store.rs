@@ -232,9 +232,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         (cpu_s() - cpu_begin) * 1e6 / (batches as f64 * 1_000.0)
     );
     let begin = Instant::now();
-    let merged = store.merge()?;
-    println!("merge: {merged} collections in {:.2} s", begin.elapsed().as_secs_f64());
-    let rebuild = store.rebuild()?;
+    let maintenance = store.maintain()?;
+    println!(
+        "maintenance: {} collections merged, {:.2} s with the rebuild when one was due",
+        maintenance.merged_count,
+        begin.elapsed().as_secs_f64()
+    );
+    let rebuild = maintenance.rebuild.map_or_else(|| store.rebuild(), Ok)?;
     println!(
         "rebuild: {} bytes to {} ({} of them live) in {} ms, {} ms of them without writes",
         rebuild.before_bytes,

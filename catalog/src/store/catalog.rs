@@ -22,7 +22,7 @@ use super::head::Interner;
 use super::keys::{self, Record};
 use super::ledger::{Desk, Ledger};
 use super::load::Loader;
-use super::rebuild::{Rebuild, Schedule};
+use super::rebuild::{Outcome, Schedule};
 use super::record::{self, Counters};
 use super::tree::{Batch, Tree};
 use super::trees::{self, Trees};
@@ -44,7 +44,7 @@ pub struct Catalog {
     next_run_id: AtomicU64,
     volatile: Mutex<HashMap<MetastoreId, Volatile>>,
     pub(super) schedule: Mutex<Schedule>,
-    pub(super) last_rebuild: Mutex<Option<Rebuild>>,
+    pub(super) rebuilt: Mutex<Outcome>,
     open_ms: u64,
     /// Declared last, so that it is let go after sled.
     _lock: File,
@@ -110,7 +110,7 @@ impl Catalog {
             next_run_id: AtomicU64::new(loaded.counters.run),
             volatile: Mutex::new(volatile.collect()),
             schedule: Mutex::default(),
-            last_rebuild: Mutex::default(),
+            rebuilt: Mutex::default(),
             open_ms,
             _lock: opened.lock,
         };
@@ -352,6 +352,7 @@ impl Catalog {
     pub fn facts(&self) -> StoreFacts {
         let parts = parts(&self.snapshot());
         let tree = self.trees.current();
+        let Outcome { last_rebuild, rebuild_error } = self.rebuilt.lock().clone();
         let mut facts = StoreFacts {
             segment_count: parts.segment_count,
             delta_count: parts.delta_count,
@@ -361,7 +362,8 @@ impl Catalog {
             disk_free_bytes: tree.disk_free_bytes().unwrap_or(0),
             open_ms: self.open_ms,
             format_version: u32::from(keys::FORMAT_VERSION),
-            last_rebuild: self.last_rebuild.lock().clone(),
+            last_rebuild,
+            rebuild_error,
         };
         let small = Record::OF_METASTORE.into_iter().chain([Record::Counters, Record::Grave]);
         for kind in small.filter(|kind| !matches!(kind, Record::Hot | Record::Raw | Record::Delta)) {
@@ -377,8 +379,8 @@ impl Catalog {
         written
     }
 
-    /// Makes what was written since the last time survive a loss of power. Run in the background every
-    /// few seconds. Blocks.
+    /// Makes what was written since the last time survive a loss of power. Part of
+    /// [`Catalog::maintain`]. Blocks.
     pub fn sync(&self) -> Result<(), Fault> {
         self.trees.current().sync_written()
     }

@@ -11,6 +11,7 @@ mod head;
 mod keys;
 mod ledger;
 mod load;
+mod maintenance;
 mod read;
 mod rebuild;
 mod record;
@@ -22,13 +23,15 @@ mod testing;
 mod tests;
 mod tree;
 mod trees;
-mod upkeep;
 
 pub use catalog::Catalog;
 pub(crate) use collection::Collection;
 pub use ledger::Ledger;
 pub use load::Loader;
+pub use maintenance::Maintenance;
 pub use rebuild::Rebuild;
+
+use crate::fault::Fault;
 
 /// How the store is opened.
 #[derive(Clone, Debug)]
@@ -51,7 +54,7 @@ pub struct OpenReport {
     /// What was healed ("removed 1 leftover snapshot file").
     pub healed: Vec<String>,
     /// Set when the old store could not be read and was moved aside; everything is mirrored again.
-    pub is_rebuilt: bool,
+    pub is_moved_aside: bool,
     /// How long it took.
     pub elapsed_ms: u64,
 }
@@ -77,4 +80,6 @@ pub struct StoreFacts {
     pub format_version: u32,
     /// The last rebuild since opening.
     pub last_rebuild: Option<Rebuild>,
+    /// Why the last try to rebuild failed, and when (microseconds since 1970); `None` when it did not.
+    pub rebuild_error: Option<(Fault, i64)>,
 }

@@ -5,7 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::StoreFacts;
 use super::catalog::{Catalog, parts};
 use super::trees::Step;
 use crate::fault::{Code, Fault};
@@ -36,6 +35,13 @@ pub struct Rebuild {
     pub after_bytes: u64,
 }
 
+/// What came of rebuilding since opening.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outcome {
+    pub last_rebuild: Option<Rebuild>,
+    pub rebuild_error: Option<(Fault, i64)>,
+}
+
 /// When to look again, and what a copy takes. Held by a rebuild from its begin to its end.
 #[derive(Default)]
 pub(super) struct Schedule {
@@ -60,37 +66,44 @@ impl Schedule {
 
 impl Catalog {
     /// Rebuilds the store when it has grown to more than one and a half times of what it needs, so
-    /// that this takes a thirtieth of the time at most. Run in the background, like [`Catalog::merge`].
+    /// that this takes a thirtieth of the time at most. Deltas are to be merged before.
     ///
     /// Errors: those of [`Catalog::rebuild`]; `STORE_IO` while the tree that the last one replaced is
     /// still there.
-    pub fn rebuild_if_due(&self) -> Result<Option<Rebuild>, Fault> {
-        {
-            let Some(mut schedule) = self.schedule.try_lock() else { return Ok(None) };
-            let now = Instant::now();
-            if schedule.next_look.is_some_and(|next| now < next) {
-                return Ok(None);
-            }
-            // Small records are counted one by one: not when the others alone say no.
-            let tree = self.trees.current();
-            if !schedule.is_due(parts(&self.snapshot()).stored_bytes, tree.size_on_disk_bytes()?) {
-                return Ok(None);
-            }
-            schedule.next_look = Some(now + LOOK_INTERVAL);
-            let facts = self.facts();
-            if !schedule.is_due(facts.live_bytes, facts.size_on_disk_bytes) {
-                return Ok(None);
-            }
-            // Each rebuild would leave one more.
-            if self.trees.has_others()? {
-                schedule.next_look = Some(now + RETRY_PAUSE);
-                let what = format!("store {}: rebuild", self.path.display());
-                let why = "the tree that the last rebuild replaced is still there";
-                return Err(Fault::new(Code::STORE_IO, what, why)
-                    .with_fix("Restart skep when this does not pass: the start removes the old tree."));
-            }
+    pub(super) fn rebuild_if_due(&self) -> Result<Option<Rebuild>, Fault> {
+        // One that is under way is enough.
+        let Some(mut schedule) = self.schedule.try_lock() else { return Ok(None) };
+        let outcome = match self.is_rebuild_due(&mut schedule) {
+            Ok(false) => return Ok(None),
+            Ok(true) => self.copy_and_switch(&mut schedule, |_| {}),
+            Err(fault) => Err(fault),
+        };
+        self.note(&mut schedule, outcome).map(Some)
+    }
+
+    fn is_rebuild_due(&self, schedule: &mut Schedule) -> Result<bool, Fault> {
+        let now = Instant::now();
+        if schedule.next_look.is_some_and(|next| now < next) {
+            return Ok(false);
         }
-        self.rebuild().map(Some)
+        // Small records are counted one by one: not when the others alone say no.
+        let tree = self.trees.current();
+        if !schedule.is_due(parts(&self.snapshot()).stored_bytes, tree.size_on_disk_bytes()?) {
+            return Ok(false);
+        }
+        schedule.next_look = Some(now + LOOK_INTERVAL);
+        let facts = self.facts();
+        if !schedule.is_due(facts.live_bytes, facts.size_on_disk_bytes) {
+            return Ok(false);
+        }
+        // Each rebuild would leave one more.
+        if self.trees.has_others()? {
+            let what = format!("store {}: rebuild", self.path.display());
+            let why = "the tree that the last rebuild replaced is still there";
+            return Err(Fault::new(Code::STORE_IO, what, why)
+                .with_fix("Restart skep when this does not pass: the start removes the old tree."));
+        }
+        Ok(true)
     }
 
     /// Copies what lives to a tree of its own, and removes the old one with the garbage in it.
@@ -105,48 +118,32 @@ impl Catalog {
 
     pub(super) fn rebuild_watched(&self, step: fn(Step)) -> Result<Rebuild, Fault> {
         let mut schedule = self.schedule.lock();
-        let begin = Instant::now();
-        self.merge()?;
-        let before = self.facts();
-        let outcome = self.copy_and_switch(schedule.copy_bytes(before.live_bytes), &before, step);
-        let pause = match &outcome {
-            Ok(_) => PAUSE_MIN.max(begin.elapsed() * PAUSE_FACTOR),
-            Err(_) => RETRY_PAUSE,
-        };
-        schedule.next_look = Some(Instant::now() + pause);
-        let blocked = outcome?;
-        let after = self.facts();
-        schedule.last_copy = Some((after.live_bytes, after.size_on_disk_bytes));
-        let rebuild = Rebuild {
-            ended_at: self.clock().now_micros(),
-            elapsed_ms: millis(begin.elapsed()),
-            blocked_ms: millis(blocked),
-            before_bytes: before.size_on_disk_bytes,
-            after_bytes: after.size_on_disk_bytes,
-        };
-        *self.last_rebuild.lock() = Some(rebuild.clone());
-        Ok(rebuild)
+        // Deltas and graves would be copied.
+        let outcome = self.merge().and_then(|_| self.copy_and_switch(&mut schedule, step));
+        self.note(&mut schedule, outcome)
     }
 
-    /// Returns for how long the writer was held.
-    fn copy_and_switch(
-        &self,
-        copy_bytes: u64,
-        before: &StoreFacts,
-        step: fn(Step),
-    ) -> Result<Duration, Fault> {
-        let needed = copy_bytes.saturating_add(self.trees.disk_free_bytes_min());
-        if before.disk_free_bytes < needed {
-            return Err(Fault::new(
-                Code::STORE_FULL,
-                format!("store {}: rebuild", self.path.display()),
-                format!(
-                    "the volume has {} MiB free, a copy beside the store and what is kept free take {} MiB",
-                    before.disk_free_bytes >> 20,
-                    needed >> 20
-                ),
-            ));
-        }
+    /// Keeps what a rebuild came to, and says when to look again.
+    fn note(&self, schedule: &mut Schedule, outcome: Result<Rebuild, Fault>) -> Result<Rebuild, Fault> {
+        let mut rebuilt = self.rebuilt.lock();
+        let pause = match &outcome {
+            Ok(rebuild) => {
+                *rebuilt = Outcome { last_rebuild: Some(rebuild.clone()), rebuild_error: None };
+                PAUSE_MIN.max(Duration::from_millis(rebuild.elapsed_ms) * PAUSE_FACTOR)
+            }
+            Err(fault) => {
+                rebuilt.rebuild_error = Some((fault.clone(), self.clock().now_micros()));
+                RETRY_PAUSE
+            }
+        };
+        schedule.next_look = Some(Instant::now() + pause);
+        outcome
+    }
+
+    fn copy_and_switch(&self, schedule: &mut Schedule, step: fn(Step)) -> Result<Rebuild, Fault> {
+        let begin = Instant::now();
+        let before = self.facts();
+        self.check_room(schedule.copy_bytes(before.live_bytes), before.disk_free_bytes)?;
         let successor = self.trees.successor()?;
         {
             let _writer = self.writer.lock();
@@ -154,10 +151,38 @@ impl Catalog {
         }
         successor.copy()?;
         step(Step::Copied);
-        let _writer = self.writer.lock();
-        let begin = Instant::now();
-        successor.take_over(step)?;
-        Ok(begin.elapsed())
+        let blocked = {
+            let _writer = self.writer.lock();
+            let begin = Instant::now();
+            successor.take_over(step)?;
+            begin.elapsed()
+        };
+        let after = self.facts();
+        schedule.last_copy = Some((after.live_bytes, after.size_on_disk_bytes));
+        Ok(Rebuild {
+            ended_at: self.clock().now_micros(),
+            elapsed_ms: millis(begin.elapsed()),
+            blocked_ms: millis(blocked),
+            before_bytes: before.size_on_disk_bytes,
+            after_bytes: after.size_on_disk_bytes,
+        })
+    }
+
+    /// Errors: `STORE_FULL` when a copy of so many bytes does not fit beside what is kept free.
+    fn check_room(&self, copy_bytes: u64, disk_free_bytes: u64) -> Result<(), Fault> {
+        let needed = copy_bytes.saturating_add(self.trees.disk_free_bytes_min());
+        if needed <= disk_free_bytes {
+            return Ok(());
+        }
+        Err(Fault::new(
+            Code::STORE_FULL,
+            format!("store {}: rebuild", self.path.display()),
+            format!(
+                "the volume has {} MiB free, a copy beside the store and what is kept free take {} MiB",
+                disk_free_bytes >> 20,
+                needed >> 20
+            ),
+        ))
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn open(path: &Path, options: &StoreOptions, decoder: &dyn Decoder) -
                     aside.display(),
                     fault.message()
                 ));
-                report.is_rebuilt = true;
+                report.is_moved_aside = true;
             }
             Err(fault) => return Err(fault),
         }
@@ -124,6 +124,7 @@ fn tree_in_use(root: &Path, report: &mut OpenReport) -> Result<u64, Fault> {
     if !is_named {
         fs::create_dir_all(trees::folder(root, number)).map_err(failed)?;
         trees::name(root, number).map_err(failed)?;
+        // The entries of the name and of the store.
         trees::sync(root).map_err(failed)?;
         trees::sync(parent_of(root)).map_err(failed)?;
     }

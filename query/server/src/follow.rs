@@ -1,4 +1,4 @@
-//! The followers of all metastores, and the upkeep of the store beside them: what `serve` and
+//! The followers of all metastores, and the maintenance of the store beside them: what `serve` and
 //! `demo` run.
 //!
 //! Invariant: one follower per metastore of the catalog, none for a metastore that is not
@@ -14,7 +14,7 @@ use skep_catalog::change::FollowState;
 use skep_catalog::fault::Fault;
 use skep_catalog::mirror::{Mirror, Progress};
 use skep_catalog::model::MetastoreId;
-use skep_catalog::store::Catalog;
+use skep_catalog::store::{Catalog, Maintenance};
 use skep_hms::HmsSource;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,9 +25,8 @@ use crate::wire;
 
 /// Between looks at the endpoints.
 const ENDPOINTS_INTERVAL: Duration = Duration::from_millis(500);
-/// Between looks for deltas that are worth merging, and for garbage; and between syncs: what was
-/// written in this time may be lost with the power.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// Between times of maintenance: what was written since the last may be lost with the power.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Time for a follower to note that it was interrupted.
 const STOP_TIMEOUT: Duration = Duration::from_millis(800);
@@ -49,7 +48,7 @@ pub struct Follower {
 pub struct Followers {
     catalog: Arc<Catalog>,
     running: BTreeMap<String, Follower>,
-    upkeep: JoinHandle<()>,
+    maintenance: JoinHandle<()>,
 }
 
 /// What a new set of metastores came to, by name.
@@ -64,10 +63,10 @@ pub struct Reloaded {
 }
 
 impl Followers {
-    /// No metastore yet; the upkeep of the store begins.
+    /// No metastore yet; the maintenance of the store begins.
     pub fn new(catalog: Arc<Catalog>) -> Self {
-        let upkeep = tokio::spawn(keep_up(Arc::clone(&catalog)));
-        Self { catalog, running: BTreeMap::new(), upkeep }
+        let maintenance = tokio::spawn(keep_maintained(Arc::clone(&catalog)));
+        Self { catalog, running: BTreeMap::new(), maintenance }
     }
 
     /// Those that are followed, by name.
@@ -124,7 +123,7 @@ impl Followers {
 
     /// Ends all followers, within a second.
     pub async fn stop(self) {
-        self.upkeep.abort();
+        self.maintenance.abort();
         stop_all(self.running.into_values().collect()).await;
     }
 }
@@ -181,38 +180,35 @@ async fn show_endpoints(
     }
 }
 
-/// The upkeep of the store, beside the followers.
-async fn keep_up(catalog: Arc<Catalog>) {
+/// The maintenance of the store, beside the followers.
+async fn keep_maintained(catalog: Arc<Catalog>) {
     loop {
-        tokio::time::sleep(UPKEEP_INTERVAL).await;
+        tokio::time::sleep(MAINTENANCE_INTERVAL).await;
         let catalog = Arc::clone(&catalog);
-        if let Err(error) = tokio::task::spawn_blocking(move || keep_up_once(&catalog)).await {
-            tracing::error!(%error, "upkeep of the store ended");
+        if let Err(error) = tokio::task::spawn_blocking(move || maintain(&catalog)).await {
+            tracing::error!(%error, "maintenance of the store ended");
         }
     }
 }
 
-/// Merges deltas and rebuilds the store where that is due, and syncs it. What cannot be done now is
-/// logged, and done another time. Blocks.
-pub fn keep_up_once(catalog: &Catalog) {
-    match catalog.merge() {
-        Ok(0) => {}
-        Ok(merged) => tracing::debug!(merged, "merged deltas into segments"),
-        Err(fault) => tracing::warn!(%fault, "deltas not merged"),
-    }
-    match catalog.rebuild_if_due() {
-        Ok(None) => {}
-        Ok(Some(rebuild)) => tracing::info!(
-            before_bytes = rebuild.before_bytes,
-            after_bytes = rebuild.after_bytes,
-            elapsed_ms = rebuild.elapsed_ms,
-            blocked_ms = rebuild.blocked_ms,
-            "rebuilt the store"
-        ),
-        Err(fault) => tracing::warn!(%fault, "store not rebuilt, it keeps its garbage"),
-    }
-    if let Err(fault) = catalog.sync() {
-        tracing::warn!(%fault, "changes not synced to the disk");
+/// Maintains the store and logs what that came to. Blocks.
+pub fn maintain(catalog: &Catalog) {
+    match catalog.maintain() {
+        Ok(Maintenance { merged_count, rebuild }) => {
+            if merged_count != 0 {
+                tracing::debug!(merged_count, "merged deltas into segments");
+            }
+            if let Some(rebuild) = rebuild {
+                tracing::info!(
+                    before_bytes = rebuild.before_bytes,
+                    after_bytes = rebuild.after_bytes,
+                    elapsed_ms = rebuild.elapsed_ms,
+                    blocked_ms = rebuild.blocked_ms,
+                    "rebuilt the store"
+                );
+            }
+        }
+        Err(fault) => tracing::warn!(%fault, "store not maintained, this is tried again"),
     }
 }
 

@@ -101,7 +101,7 @@ pub fn open_catalog(config: &Config) -> Result<Arc<Catalog>, Fault> {
     for line in &report.healed {
         tracing::warn!(store = %folder.display(), "healed: {line}");
     }
-    if report.is_rebuilt {
+    if report.is_moved_aside {
         tracing::warn!(store = %folder.display(), "damaged store moved aside, everything is mirrored again");
     }
     tracing::debug!(store = %folder.display(), elapsed_ms = report.elapsed_ms, "store open");

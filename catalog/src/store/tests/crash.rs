@@ -156,7 +156,7 @@ fn leftover_snapshot_files_are_removed() {
     std::fs::write(tree.join("snap.00000000000000AB.generating"), b"half").unwrap();
     std::fs::write(tree.join("snap.00000000000000CD.generating"), b"").unwrap();
     let (store, report) = try_open(&folder).unwrap();
-    assert!(!report.is_rebuilt);
+    assert!(!report.is_moved_aside);
     assert_eq!(report.healed, ["removed 2 leftover snapshot file(s)"]);
     assert_eq!(shown(&store.snapshot()), model_at(position));
 }
@@ -177,7 +177,7 @@ fn damaged_snapshot_files_are_moved_aside() {
     }
     assert_ne!(damaged, 0);
     let (store, report) = try_open(&folder).unwrap();
-    assert!(!report.is_rebuilt, "{:?}", report.healed);
+    assert!(!report.is_moved_aside, "{:?}", report.healed);
     assert_eq!(shown(&store.snapshot()), model_at(position));
 }
 
@@ -387,7 +387,7 @@ fn a_broken_record_is_reported_and_mirrored_again() {
         let is_loaded = matches!(kind, Record::Hot | Record::Raw);
         assert_eq!(is_whole, !is_loaded, "{kind:?}");
         assert_eq!(report.healed.len(), usize::from(!is_loaded), "{kind:?}: {:?}", report.healed);
-        assert_eq!(report.is_rebuilt, matches!(kind, Record::Counters | Record::Metastore), "{kind:?}");
+        assert_eq!(report.is_moved_aside, matches!(kind, Record::Counters | Record::Metastore), "{kind:?}");
         if is_loaded {
             assert_eq!(store.apply(origin(id, 1), Vec::new()).unwrap_err().code, Code::STORE_DAMAGED);
         }

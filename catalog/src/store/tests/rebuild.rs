@@ -14,9 +14,10 @@ use super::model::shown;
 use crate::change::Change;
 use crate::fault::Code;
 use crate::model::*;
+use crate::ports::Clock;
 use crate::store::testing::*;
 use crate::store::trees::Step;
-use crate::store::{Catalog, StoreOptions};
+use crate::store::{Catalog, Maintenance, StoreOptions};
 
 /// Says to the re-executed test binary at which step it is to wait for its end.
 const STEP: &str = "SKEP_TEST_STEP";
@@ -143,7 +144,7 @@ fn large_table(version: u64) -> Item<Table> {
 }
 
 #[test]
-fn store_that_has_grown_is_rebuilt_by_its_upkeep() {
+fn store_that_has_grown_is_rebuilt_by_its_maintenance() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let id = store.declare(&[settings("dc1")]).unwrap()[0];
@@ -159,18 +160,20 @@ fn store_that_has_grown_is_rebuilt_by_its_upkeep() {
     let before = shown(&store.snapshot());
     // As if sled could not let go of what a former rebuild replaced.
     std::fs::create_dir(folder.path().join("tree-7")).unwrap();
-    let fault = store.rebuild_if_due().unwrap_err();
+    let fault = store.maintain().unwrap_err();
     assert_eq!(fault.code, Code::STORE_IO);
     assert!(fault.why.contains("still there") && fault.fix().contains("Restart"), "{fault}");
     assert_eq!(names(folder.path()), ["CURRENT", "tree-0", "tree-7"]);
-    assert_eq!(store.rebuild_if_due().unwrap(), None, "not told at every look");
+    assert_eq!(store.maintain().unwrap(), Maintenance::default(), "not told at every look");
+    let facts = store.facts();
+    assert_eq!((facts.last_rebuild, facts.rebuild_error), (None, Some((fault, Stopped.now_micros()))));
     drop(store);
     let store = open(folder.path());
-    let rebuild = store.rebuild_if_due().unwrap().unwrap();
+    let rebuild = store.maintain().unwrap().rebuild.unwrap();
     assert_eq!(store.facts().last_rebuild.unwrap(), rebuild);
     assert!(rebuild.after_bytes < rebuild.before_bytes / 8, "{rebuild:?}");
     assert_eq!(shown(&store.snapshot()), before);
-    assert_eq!(store.rebuild_if_due().unwrap(), None, "not at once again");
+    assert_eq!(store.maintain().unwrap(), Maintenance::default(), "not at once again");
     wait_for_names(folder.path(), &["CURRENT", "tree-1"]);
 }
 
@@ -236,7 +239,7 @@ fn store_without_a_name_of_its_tree_is_opened_all_the_same() {
             Some(bytes) => std::fs::write(&current, bytes).unwrap(),
         }
         let (store, report) = try_open(&folder).unwrap();
-        assert!(!report.is_rebuilt);
+        assert!(!report.is_moved_aside);
         assert_eq!(shown(&store.snapshot()), model_at(position));
         assert_eq!(std::fs::read(&current).unwrap(), name);
     }
@@ -252,7 +255,7 @@ fn store_of_an_older_layout_is_moved_aside_and_said() {
     std::fs::rename(folder.with_extension("older"), &folder).unwrap();
     assert!(Catalog::is_at(&folder));
     let (store, report) = try_open(&folder).unwrap();
-    assert!(report.is_rebuilt);
+    assert!(report.is_moved_aside);
     assert!(report.healed[0].contains("older skep"), "{:?}", report.healed);
     assert!(store.snapshot().metastores.is_empty());
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use skep_catalog::fault::Fault;
+
 use crate::chunk::{Chunk, Tests};
 use crate::pinned::Pinned;
 use crate::rows::{Rows, Value};
@@ -48,6 +50,7 @@ pub fn store(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<C
         let facts = pinned.shared.catalog.facts();
         let ratio = (0 < facts.live_bytes).then(|| facts.size_on_disk_bytes as f64 / facts.live_bytes as f64);
         let rebuild = facts.last_rebuild.as_ref();
+        let (fault, error_at) = facts.rebuild_error.as_ref().map(|(fault, at)| (fault, *at)).unzip();
         let mut rows = Rows::new(spec, wanted);
         rows.push(&[
             (&facts.path).into(),
@@ -64,6 +67,9 @@ pub fn store(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<C
             rebuild.map(|rebuild| rebuild.blocked_ms).into(),
             rebuild.map(|rebuild| rebuild.before_bytes).into(),
             rebuild.map(|rebuild| rebuild.after_bytes).into(),
+            fault.map(|fault| fault.code.as_str()).into(),
+            fault.map(Fault::message).into(),
+            error_at.into(),
             pinned.shared.cache.bytes().into(),
             pinned.shared.cache.bytes_max().into(),
         ]);

@@ -265,3 +265,17 @@ fn runtime_store_tells_of_the_last_rebuild_and_answers_are_as_before() {
     assert_eq!(new[3..], bytes);
     assert_eq!(f.rows(rows), before);
 }
+
+#[test]
+fn runtime_store_tells_why_the_last_rebuild_failed_until_one_succeeds() {
+    let f = fixture();
+    let told = "SELECT rebuild_error_code, rebuild_error_message, rebuild_error_at IS NULL, \
+                rebuilt_at IS NULL FROM runtime.store";
+    assert_eq!(f.rows(told), [["-", "-", "true", "true"]]);
+    // Where the copy would be is a file.
+    std::fs::write(std::path::Path::new(&f.catalog.facts().path).join("tree-1"), "").unwrap();
+    let fault = f.catalog.rebuild().unwrap_err();
+    assert_eq!(f.rows(told), [["STORE_IO", &fault.message(), "false", "true"]]);
+    f.catalog.rebuild().unwrap();
+    assert_eq!(f.rows(told), [["-", "-", "true", "false"]]);
+}

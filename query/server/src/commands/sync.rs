@@ -50,7 +50,7 @@ pub fn run(config: &Config) -> Result<Exit, Fault> {
         });
         futures::future::join_all(runs).await
     });
-    follow::keep_up_once(&catalog);
+    follow::maintain(&catalog);
     // Also what failed is to be seen by `skep sql`.
     catalog.flush()?;
     runtime.shutdown_background();

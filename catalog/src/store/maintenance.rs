@@ -1,4 +1,4 @@
-//! Work in the background: merging deltas, healing damage.
+//! Work in the background: merging deltas, healing damage; rebuilding has a file of its own.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use super::catalog::{Catalog, Writer, collections};
 use super::collection::{Address, Collection, Kind};
 use super::keys::{self, Record};
 use super::ledger::Desk;
+use super::rebuild::Rebuild;
 use super::record;
 use crate::fault::Fault;
 use crate::limits::DELTA_ITEMS_MAX;
@@ -18,10 +19,31 @@ const DELTAS_MERGED_AT: usize = 16;
 /// Collections that are merged with one write, which costs more than the merge of a small one.
 const MERGED_AT_ONCE: usize = 8;
 
+/// What maintenance came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maintenance {
+    /// Collections whose deltas were merged into segments.
+    pub merged_count: usize,
+    /// Set when the store was rebuilt.
+    pub rebuild: Option<Rebuild>,
+}
+
 impl Catalog {
+    /// Merges deltas where there are many, rebuilds the store where that is due, and then syncs it:
+    /// run in the background every few seconds, as what was written since the last time may be lost
+    /// with the power. What fails is done another time. Blocks.
+    ///
+    /// Errors: `STORE_*` of the first that failed.
+    pub fn maintain(&self) -> Result<Maintenance, Fault> {
+        let merge = || Ok(Maintenance { merged_count: self.merge()?, rebuild: self.rebuild_if_due()? });
+        let done = merge();
+        let synced = self.sync();
+        done.and_then(|done| synced.map(|()| done))
+    }
+
     /// Merges deltas into segments where there are many; returns how many collections were
-    /// merged. Run in the background.
-    pub fn merge(&self) -> Result<usize, Fault> {
+    /// merged.
+    pub(super) fn merge(&self) -> Result<usize, Fault> {
         let is_due = |collection: &&Arc<Collection>| {
             DELTAS_MERGED_AT <= collection.deltas.len() || DELTA_ITEMS_MAX / 2 <= collection.changes.len()
         };
