@@ -21,8 +21,8 @@ const PARTITIONS_PER_TABLE: u32 = 200;
 const BURST: usize = 100_000;
 /// Between looks at what is visible.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
-/// Between times of upkeep of the store, as in `skep serve`.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// Between times of maintenance of the store, as in `skep serve`.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
 /// Nothing takes longer than this.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -133,14 +133,13 @@ fn follow(
     stopped: watch::Receiver<bool>,
 ) -> Outcome<tokio::task::JoinHandle<()>> {
     let mirror = super::mirror(catalog, uri)?;
-    let merged = Arc::clone(catalog);
+    let maintained = Arc::clone(catalog);
     runtime.spawn(async move {
         loop {
-            tokio::time::sleep(UPKEEP_INTERVAL).await;
-            let merged = Arc::clone(&merged);
+            tokio::time::sleep(MAINTENANCE_INTERVAL).await;
+            let maintained = Arc::clone(&maintained);
             // What fails shows in the events that are not applied.
-            let keep_up = move || merged.merge().and_then(|_| merged.rebuild_if_due());
-            let _ = tokio::task::spawn_blocking(keep_up).await;
+            let _ = tokio::task::spawn_blocking(move || maintained.maintain()).await;
         }
     });
     Ok(runtime.spawn(async move { mirror.run(stopped).await }))

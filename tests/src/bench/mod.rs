@@ -7,6 +7,7 @@ pub mod duckdb;
 pub mod events;
 pub mod first_mirror;
 pub mod partitions_sql;
+pub mod restart;
 pub mod sample;
 pub mod tap;
 pub mod usage;

@@ -12,10 +12,25 @@ pub fn cpu_s(process: u32) -> f64 {
     fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_S
 }
 
-/// Resident memory of this process in bytes.
-pub fn resident_bytes() -> u64 {
-    let text = super::field("/proc/self/status", "VmRSS").unwrap_or_default();
-    super::first_number(&text).unwrap_or(0) * 1_024
+/// Resident memory of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Resident {
+    /// All of it, in bytes.
+    pub total_bytes: u64,
+    /// What it allocated, in bytes: without the pages of the binary, which are loaded when they are run
+    /// first.
+    pub allocated_bytes: u64,
+}
+
+impl Resident {
+    /// At this moment.
+    pub fn now() -> Self {
+        let bytes = |key| {
+            let text = super::field("/proc/self/status", key).unwrap_or_default();
+            super::first_number(&text).unwrap_or(0) * 1_024
+        };
+        Self { total_bytes: bytes("VmRSS"), allocated_bytes: bytes("RssAnon") }
+    }
 }
 
 /// What some work took.

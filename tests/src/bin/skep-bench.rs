@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use skep_tests::bench::{Outcome, events, first_mirror, partitions_sql, sample};
+use skep_tests::bench::{Outcome, events, first_mirror, partitions_sql, restart, sample};
 
 /// The same as in the product.
 #[global_allocator]
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         "first-mirror" => first_mirror::run,
         "first-mirror-real" => first_mirror::run_real,
         "events" => events::run,
+        restart::VERB => restart::run,
         sample::VERB => sample::serve,
         _ => {
             eprintln!("{USAGE}");
