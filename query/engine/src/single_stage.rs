@@ -50,19 +50,21 @@ impl PhysicalOptimizerRule for SingleStageRule {
 }
 
 /// The one stage; `None` where there are not two, or where they are to stay: without groups there
-/// is one text for each thread, and GROUPING SETS are told apart by what the first stage adds.
+/// is one text for each thread. GROUPING SETS get one for all threads: what tells their rows apart
+/// is added in the stage itself.
 fn single_stage(plan: &Arc<dyn ExecutionPlan>, makes_texts: bool) -> Result<Option<AggregateExec>> {
     let Some(last) = as_aggregate(plan) else { return Ok(None) };
+    let Some(first) = as_aggregate(last.input()) else { return Ok(None) };
+    let groups = first.group_expr();
     let mode = match last.mode() {
         AggregateMode::Final => AggregateMode::Single,
+        AggregateMode::FinalPartitioned if groups.has_grouping_set() => AggregateMode::Single,
         AggregateMode::FinalPartitioned => AggregateMode::SinglePartitioned,
         _ => return Ok(None),
     };
-    let Some(first) = as_aggregate(last.input()) else { return Ok(None) };
-    let groups = first.group_expr();
     let gives_texts = |f: &AggregateFunctionExpr| !has_fixed_size(f.field().data_type());
     let is_holding = first.aggr_expr().iter().any(|f| holds_values(f) || (makes_texts && gives_texts(f)));
-    let stays = groups.is_empty() || groups.has_grouping_set() || !is_holding;
+    let stays = groups.is_empty() || !is_holding;
     if stays || *first.mode() != AggregateMode::Partial {
         return Ok(None);
     }

@@ -175,8 +175,10 @@ fn grouped_bombs() -> Vec<String> {
         all.extend(alone.iter().map(|values| one(values, keys)));
         all.extend(beside.iter().map(|values| both(values, keys)));
     }
-    all.extend(beside.iter().take(3).map(|values| both(values, "a.location, b.location")));
-    all.push(one(&alone[0], "ROLLUP (a.table_name, b.table_name)"));
+    for keys in ["a.location, b.location", "ROLLUP (a.table_name, b.table_name)"] {
+        all.push(one(&alone[0], keys));
+        all.extend(beside.iter().take(3).map(|values| both(values, keys)));
+    }
     let computed = format!("(SELECT {long} AS s {pairs} LIMIT 1000000)");
     let nested = format!("(SELECT a.location AS k, string_agg({long}, ',') AS s {pairs} GROUP BY 1)");
     all.extend([

@@ -243,6 +243,20 @@ fn many_calls_that_make_texts_are_not_refused_for_their_number() {
 }
 
 #[test]
+fn totals_of_what_is_held_in_one_place_are_those_of_each_grouping() {
+    let f = fixture_with(EngineOptions { statement_timeout_ms: 600_000, ..tight() });
+    let select = "SELECT metastore_name AS m, table_name AS t, count(DISTINCT location) AS l, \
+                  count(DISTINCT partition_name) AS p, string_agg(DISTINCT catalog_name, ',') AS c \
+                  FROM catalog.partitions GROUP BY";
+    let rollup = f.rows(&format!("{select} ROLLUP (metastore_name, table_name) ORDER BY 1, 2"));
+    let one_metastore = select.replace("table_name AS t", "NULL AS t");
+    let all = one_metastore.replace("metastore_name AS m", "NULL AS m").replace("GROUP BY", "");
+    let each = f.rows(&format!("{select} 1, 2 UNION ALL {one_metastore} 1 UNION ALL {all} ORDER BY 1, 2"));
+    assert_eq!(rollup, each);
+    assert!(3 < rollup.len());
+}
+
+#[test]
 fn a_function_is_refused_for_the_time_that_long_texts_would_take() {
     let f = fixture_with(EngineOptions { statement_timeout_ms: 600_000, ..tight() });
     let long = ["repeat(location, 500)", "repeat(reverse(location), 500)"];
