@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, AsArray, GenericByteViewArray, OffsetSizeTrait};
+use arrow::array::{Array, ArrayRef, AsArray, GenericByteViewArray, OffsetSizeTrait};
 use arrow::datatypes::{ArrowNativeType, ByteViewType, DataType};
 use datafusion::common::ScalarValue;
 
@@ -71,11 +71,9 @@ pub fn of_values(array: &dyn Array, rows: Range<usize>) -> usize {
         DataType::Map(..) => {
             let map = array.as_map();
             let entries = span(map.value_offsets(), &rows);
-            map.entries().columns().iter().map(|column| of_rows(column.as_ref(), entries.clone())).sum()
+            of_columns(map.entries().columns(), &entries)
         }
-        DataType::Struct(_) => {
-            array.as_struct().columns().iter().map(|column| of_rows(column.as_ref(), rows.clone())).sum()
-        }
+        DataType::Struct(_) => of_columns(array.as_struct().columns(), &rows),
         other => match other.primitive_width() {
             Some(width) => width.saturating_mul(rows.len()),
             None if matches!(other, DataType::Boolean | DataType::Null) => rows.len(),
@@ -83,6 +81,10 @@ pub fn of_values(array: &dyn Array, rows: Range<usize>) -> usize {
             None => array.to_data().get_slice_memory_size().unwrap_or(usize::MAX),
         },
     }
+}
+
+fn of_columns(columns: &[ArrayRef], rows: &Range<usize>) -> usize {
+    columns.iter().map(|column| of_rows(column.as_ref(), rows.clone())).fold(0, usize::saturating_add)
 }
 
 /// Bytes of the values that are longer than so many.
@@ -110,12 +112,12 @@ pub fn span<O: OffsetSizeTrait>(offsets: &[O], rows: &Range<usize>) -> Range<usi
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
     use arrow::array::{
-        ArrayRef, BinaryViewArray, Int64Array, LargeStringArray, ListBuilder, StringArray, StringBuilder,
+        BinaryViewArray, Int64Array, LargeStringArray, ListBuilder, StringArray, StringBuilder,
         StringViewArray, StructArray,
     };
     use arrow::datatypes::Field;
@@ -126,7 +128,8 @@ mod tests {
         (0..array.len()).map(|row| of_rows(array.as_ref(), row..row + 1)).collect()
     }
 
-    fn lists(rows: &[&[&str]]) -> ArrayRef {
+    /// Lists of texts.
+    pub fn lists(rows: &[&[&str]]) -> ArrayRef {
         let mut builder = ListBuilder::new(StringBuilder::new());
         for row in rows {
             builder.append_value(row.iter().map(Some));

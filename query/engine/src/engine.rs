@@ -31,7 +31,7 @@ pub struct EngineOptions {
     /// Threads that one statement runs on.
     pub threads: usize,
     /// Memory of what all running statements together keep. Batches on their way between operators
-    /// are beside it: some 200 MB for the worst of statements.
+    /// are beside it: up to 256 MiB for the worst of statements.
     pub memory_pool_bytes: usize,
     /// Decoded rows kept between statements. By default an eighth of the memory, but 256 MiB at
     /// least and 8 GiB at most: the hot columns of 10 million partitions take about 350 MB.

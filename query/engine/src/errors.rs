@@ -91,11 +91,8 @@ fn regular_expression(line: &str) -> Option<Fault> {
     let details = MARKS.iter().find_map(|mark| line.split_once(mark)).map(|(_, details)| details)?;
     let reason = details.rsplit_once("error: ").map_or(details, |(_, reason)| reason);
     let reason = reason.trim_matches(|c: char| c == '~' || c == ')' || c.is_whitespace());
-    let why = match reason.strip_prefix("CompiledTooBig(") {
-        Some(bytes) => format!("a regular expression would need more than {bytes} bytes when compiled"),
-        None => format!("a regular expression cannot be read: {reason}"),
-    };
-    let fix = "Write a backslash before ( [ { * + ? . ^ $ | where the sign itself is meant; repeat less where it is too large.";
+    let why = format!("a regular expression cannot be read: {reason}");
+    let fix = "Write a backslash before ( [ { * + ? . ^ $ | where the sign itself is meant.";
     Some(Fault::new(Code::SQL_INVALID, "statement failed", why).with_fix(fix))
 }
 

@@ -37,11 +37,11 @@ use futures::{Stream, StreamExt};
 use skep_catalog::fault::{Code, Fault};
 
 use crate::bytes::{self, has_fixed_size, span};
-use crate::guard::functions::rows_at_once;
+use crate::guard::bounded::rows_at_once;
 use crate::wrapper::{Work, wrap};
 
 /// Rows that such an operator makes at once.
-const BATCH_ROWS: usize = 1_024;
+const COPIED_ROWS: usize = 1_024;
 /// Bytes that it makes at once.
 const COPIED_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a batch whose rows expressions work on, counted as often as they are used.
@@ -158,7 +158,7 @@ impl Work for Side {
 
     fn describe(&self) -> String {
         match self {
-            Self::Above => format!("RepeatedRows: rows={BATCH_ROWS}"),
+            Self::Above => format!("RepeatedRows: rows={COPIED_ROWS}"),
             _ => "RepeatedRows: watch".to_owned(),
         }
     }
@@ -170,7 +170,7 @@ impl Work for Side {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         if matches!(self, Self::Above) {
-            return input.execute(partition, Arc::new(with_batch_rows(&context, BATCH_ROWS)));
+            return input.execute(partition, Arc::new(with_batch_rows(&context, COPIED_ROWS)));
         }
         let input = input.execute(partition, context)?;
         Ok(Box::pin(WatchedRows { input, side: self.clone(), rest: None }))
@@ -201,7 +201,10 @@ struct WatchedRows {
 impl WatchedRows {
     /// Rows of a batch that may be handed on at once.
     fn rows_at_once(&self, batch: &RecordBatch) -> Result<usize> {
-        let widest_here = || batch.columns().iter().map(|column| bytes::longest(column.as_ref())).sum();
+        let widest_here = || {
+            let columns = batch.columns().iter().map(|column| bytes::longest(column.as_ref()));
+            columns.fold(0, usize::saturating_add)
+        };
         match &self.side {
             Side::Above => Ok(batch.num_rows()),
             Side::Kept(widest) => {
@@ -211,10 +214,10 @@ impl WatchedRows {
             Side::Passing { widest, is_cross } => {
                 let row_bytes = widest.load(Ordering::Relaxed).saturating_add(widest_here()).max(1);
                 if *is_cross {
-                    return Ok((COPIED_BYTES_MAX / row_bytes).clamp(1, BATCH_ROWS));
+                    return Ok((COPIED_BYTES_MAX / row_bytes).clamp(1, COPIED_ROWS));
                 }
-                bounded(row_bytes.saturating_mul(BATCH_ROWS))?;
-                Ok(BATCH_ROWS)
+                bounded(row_bytes.saturating_mul(COPIED_ROWS))?;
+                Ok(COPIED_ROWS)
             }
             Side::Computed(Computed { uses, rows }) => {
                 let used = uses.iter().zip(batch.columns()).filter(|(times, _)| 0 < **times);
@@ -227,11 +230,11 @@ impl WatchedRows {
             Side::Unnested(lists) => {
                 for row in 0..batch.num_rows() {
                     let made = lists.iter().map(|list| leaves(batch.column(*list).as_ref(), row..row + 1));
-                    let rows = made.max().unwrap_or(1).max(BATCH_ROWS);
+                    let rows = made.max().unwrap_or(1).max(COPIED_ROWS);
                     let others = (0..batch.num_columns()).filter(|column| !lists.contains(column));
                     let copied =
                         others.map(|column| bytes::of_rows(batch.column(column).as_ref(), row..row + 1));
-                    bounded(copied.sum::<usize>().saturating_mul(rows))?;
+                    bounded(copied.fold(0, usize::saturating_add).saturating_mul(rows))?;
                 }
                 Ok(batch.num_rows())
             }
@@ -300,19 +303,8 @@ impl RecordBatchStream for WatchedRows {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-
-    use arrow::array::{ArrayRef, ListBuilder, StringBuilder};
-
     use super::*;
-
-    fn lists(rows: &[&[&str]]) -> ArrayRef {
-        let mut builder = ListBuilder::new(StringBuilder::new());
-        for row in rows {
-            builder.append_value(row.iter().map(Some));
-        }
-        Arc::new(builder.finish())
-    }
+    use crate::bytes::tests::lists;
 
     #[test]
     fn elements_of_lists_are_counted_row_by_row() {

@@ -31,6 +31,9 @@ use crate::tables;
 use crate::version;
 use crate::window::WindowMemoryRule;
 
+/// Rows of an ordinary batch.
+pub const BATCH_ROWS: usize = 8_192;
+
 /// What every statement begins from: functions, rules, limits; no tables.
 pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
     let config = SessionConfig::new()
@@ -39,6 +42,7 @@ pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
         // skep has its own, with comments.
         .with_information_schema(false)
         .with_target_partitions(partitions)
+        .with_batch_size(BATCH_ROWS)
         // Times of functions and casts are like those of columns: with their zone.
         .set_str("datafusion.execution.time_zone", "UTC")
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
@@ -56,7 +60,7 @@ pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
     // All of them make rows from arguments or read files.
     *builder.table_functions() = None;
     let mut analysis = Analyzer::new().rules;
-    analysis.insert(0, Arc::new(functions::BoundedFunctionsRule));
+    analysis.insert(0, Arc::new(functions::BoundedFunctionsRule::default()));
     let mut logical = Optimizer::new().rules;
     logical.push(Arc::new(PartitionTotalsRule));
     let mut physical = PhysicalOptimizer::new().rules;
@@ -65,6 +69,7 @@ pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
     physical.push(Arc::new(WindowMemoryRule));
     physical.push(Arc::new(RepeatedRowsRule));
     builder
+        .with_higher_order_functions(Vec::new())
         .with_analyzer_rules(stoppable(analysis, Arc::new(StopRule)))
         .with_optimizer_rules(stoppable(logical, Arc::new(StopRule)))
         .with_physical_optimizer_rules(stoppable(physical, Arc::new(StopRule)))

@@ -196,7 +196,7 @@ async fn plan_now(inner: &Inner, sql: &str, stop: &Arc<Stop>) -> Result<Planned,
         let logical = state.statement_to_plan(statement).await?;
         guard::inlined::check(&logical)?;
         let logical = state.optimize(&logical)?;
-        let logical = guard::functions::shared(logical)?;
+        let logical = guard::bounded::settled(logical, stop)?;
         let logical = stop::expression::stoppable(logical, stop)?;
         let physical = state.query_planner().create_physical_plan(&logical, &state).await?;
         stop::operator::stoppable(physical, stop)

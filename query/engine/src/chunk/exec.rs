@@ -22,10 +22,9 @@ use skep_catalog::fault::Fault;
 
 use super::{Chunk, Test, Tests};
 use crate::rows::{batch, projected_schema};
+use crate::session::BATCH_ROWS;
 use crate::spec::TableSpec;
 
-/// Rows per batch given on.
-const BATCH_ROWS_MAX: usize = 8_192;
 /// Rows that are worth a partition of their own.
 const PARTITION_ROWS_MIN: usize = 16_384;
 
@@ -231,7 +230,7 @@ impl ExecutionPlan for ChunkExec {
                                 None => return Ok(None),
                             },
                         };
-                        let rows = loaded.num_rows().min(left).min(BATCH_ROWS_MAX);
+                        let rows = loaded.num_rows().min(left).min(BATCH_ROWS);
                         if rows == 0 {
                             continue;
                         }

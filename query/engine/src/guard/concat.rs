@@ -12,6 +12,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::bounded::is_constant;
+
 /// Plans `||` on anything but lists as [`TextConcat`].
 #[derive(Debug)]
 pub struct ConcatPlanner {
@@ -71,7 +73,7 @@ impl ScalarUDFImpl for TextConcat {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let is_constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let is_constant = is_constant(&args.args);
         let rows = if is_constant { 1 } else { args.number_rows };
         let [left, right] = args.args.as_slice() else { return exec_err!("|| takes two texts") };
         let (left, right) = (left.to_array(rows)?, right.to_array(rows)?);

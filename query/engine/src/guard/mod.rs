@@ -4,15 +4,18 @@
 //! Order: length of the text, number of tokens, shapes the parser would recurse on, parsing (with
 //! its own depth limit, on a thread with a large stack), nodes and depth of the tree.
 
+pub mod bounded;
 pub mod concat;
+mod digest;
 pub mod functions;
 pub mod gathered;
 mod growth;
 mod headers;
 pub mod inlined;
-mod product;
+mod pattern;
 mod show;
 mod size;
+mod work;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
@@ -326,6 +329,10 @@ mod tests {
             "SELECT * FROM generate_series(1, 100000000)",
             "SELECT unnest(range(1, 100000000))",
             "SELECT array_repeat('a', 1000000000)",
+            "SELECT array_replace_all([1, 2], 1, a) FROM t",
+            "SELECT list_replace([1, 2], 1, a), list_replace_n([1, 2], 1, a, 2) FROM t",
+            "SELECT array_transform([1, 2], x) FROM t",
+            "SELECT list_filter([1, 2], x) FROM t",
             "SELECT arrow_cast(NULL, 'FixedSizeBinary(2000000000)')",
             "SELECT CAST(NULL AS INT[1000000][1000000])",
             "SELECT CAST(NULL AS INT[1000000][])",

@@ -159,7 +159,7 @@ impl Counter {
             FunctionArguments::List(list) => list.duplicate_treatment == Some(DuplicateTreatment::Distinct),
             _ => false,
         };
-        let why = if functions::is_gathering(&name) {
+        let why = if functions::is_collecting(&name) {
             format!("{name} OVER would repeat all rows for every row")
         } else if functions::is_recomputing(&name, is_distinct) && is_moving(window) {
             format!("{name} OVER would go through its rows again for every row")

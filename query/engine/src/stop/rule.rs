@@ -28,8 +28,9 @@ pub async fn planning<T>(stop: Arc<Stop>, plan: impl Future<Output = T>) -> T {
 pub struct StopRule;
 
 impl StopRule {
-    fn check() -> Result<()> {
-        // Outside of a statement nothing is to be stopped.
+    /// Errors: the statement that this task plans is to stop.
+    pub fn check() -> Result<()> {
+        // Outside of planning nothing is to be stopped here.
         PLANNED.try_with(|stop| stop.check()).unwrap_or(Ok(()))
     }
 }

@@ -9,5 +9,6 @@ mod examples;
 mod fixture;
 mod freshness;
 mod hot;
+mod patterns;
 mod rollup;
 mod tables;
