@@ -3,7 +3,7 @@
 benchmark. What each part prints goes unedited into docs/measured.md, in the place of what the same
 part printed before.
 
-    python3 tests/long-run.py               every part, about three hours on 2 cores
+    python3 tests/long-run.py               every part, about four hours on 2 cores
     python3 tests/long-run.py kills events  only these
 """
 
@@ -49,6 +49,33 @@ def build():
     return f"{took_s / 60:.1f} min, binary of {binary / 1e6:.0f} MB, load before and after included: {os.getloadavg()}"
 
 
+def first_build():
+    """What README's first command builds, from nothing but downloaded sources."""
+    run(["cargo", "fetch", "--locked"])
+    with tempfile.TemporaryDirectory() as target:
+        begin, before = time.monotonic(), os.times()
+        run(["cargo", "build", "--quiet", "--locked"], CARGO_TARGET_DIR=target)
+        took_s, after = time.monotonic() - begin, os.times()
+        processor_s = after.children_user + after.children_system - before.children_user - before.children_system
+        size = size_of(target)
+    return f"{took_s / 60:.1f} min, {processor_s / 60:.1f} min of processor time; target {size / 1e9:.1f} GB"
+
+
+def ci():
+    """.ci/run in a fresh clone, from nothing but downloaded sources."""
+    with tempfile.TemporaryDirectory() as folder:
+        run(["git", "clone", "--quiet", str(ROOT), folder])
+        begin = time.monotonic()
+        output = run(["bash", f"{folder}/.ci/run"], CARGO_TARGET_DIR=f"{folder}/target")
+        took_s, size = time.monotonic() - begin, size_of(f"{folder}/target")
+    steps = "\n".join(line for line in output.splitlines() if re.match(r"== |test result: ", line))
+    return f"{steps}\n{took_s / 60:.1f} min, target {size / 1e9:.1f} GB"
+
+
+def size_of(folder):
+    return sum(path.lstat().st_size for path in pathlib.Path(folder).rglob("*"))
+
+
 def kills():
     """100 times kill -9 during the first mirror, and 100 times during event apply."""
     return results(
@@ -72,6 +99,8 @@ def benchmark(name):
 
 PARTS = {
     "build": ("Release build from nothing", build),
+    "first-build": ("README's first command, built from nothing", first_build),
+    "ci": (".ci/run in a fresh clone, from nothing", ci),
     "kills": ("kill -9 during the first mirror and during event apply, 100 times each", kills),
     "fuzz": ("An hour of fuzz of the codec", fuzz),
     "partitions-sql": ("SQL over 10 million partitions, beside DuckDB; memory, disk, restart", benchmark("partitions-sql")),

@@ -169,7 +169,7 @@ impl Catalog {
         let ids = settings.iter().filter_map(id_of).collect();
         if !stage.batch.is_empty() {
             self.commit(&mut writer, stage, counters, metastores)?;
-            self.trees.current().sync()?;
+            self.trees.sync()?;
         }
         for view in removed {
             self.volatile.lock().remove(&view.id);
@@ -375,14 +375,14 @@ impl Catalog {
     /// Writes everything to the disk, the statuses that changed and fsync included. Blocks.
     pub fn flush(&self) -> Result<(), Fault> {
         let written = self.write_statuses();
-        self.trees.current().sync()?;
+        self.trees.sync()?;
         written
     }
 
     /// Makes what was written since the last time survive a loss of power. Part of
     /// [`Catalog::maintain`]. Blocks.
     pub fn sync(&self) -> Result<(), Fault> {
-        self.trees.current().sync_written()
+        self.trees.sync_written()
     }
 
     fn write_statuses(&self) -> Result<(), Fault> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::apply::Stage;
 use super::catalog::{Catalog, Writer, collections};
@@ -19,26 +20,37 @@ const DELTAS_MERGED_AT: usize = 16;
 /// Collections that are merged with one write, which costs more than the merge of a small one.
 const MERGED_AT_ONCE: usize = 8;
 
+/// How often [`Catalog::maintain`] is to run while anything changes: what was written since the last
+/// time may be lost with the power, and is read again then.
+pub const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
+
 /// What maintenance came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Maintenance {
     /// Collections whose deltas were merged into segments.
     pub merged_count: usize,
     /// Set when the store was rebuilt.
     pub rebuild: Option<Rebuild>,
+    /// What failed, and is tried again the next time.
+    pub faults: Vec<Fault>,
 }
 
 impl Catalog {
-    /// Merges deltas where there are many, rebuilds the store where that is due, and then syncs it:
-    /// run in the background every few seconds, as what was written since the last time may be lost
-    /// with the power. What fails is done another time. Blocks.
-    ///
-    /// Errors: `STORE_*` of the first that failed.
-    pub fn maintain(&self) -> Result<Maintenance, Fault> {
-        let merge = || Ok(Maintenance { merged_count: self.merge()?, rebuild: self.rebuild_if_due()? });
-        let done = merge();
-        let synced = self.sync();
-        done.and_then(|done| synced.map(|()| done))
+    /// Merges deltas where there are many, writes everything to the disk, and rebuilds the store
+    /// where that is due; each of them whatever became of the others. Blocks.
+    pub fn maintain(&self) -> Maintenance {
+        let mut done = Maintenance::default();
+        match self.merge() {
+            Ok(merged_count) => done.merged_count = merged_count,
+            Err(fault) => done.faults.push(fault),
+        }
+        // Before the rebuild, which can take long and syncs what it makes.
+        done.faults.extend(self.sync().err());
+        match self.rebuild_if_due() {
+            Ok(rebuild) => done.rebuild = rebuild,
+            Err(fault) => done.faults.push(fault),
+        }
+        done
     }
 
     /// Merges deltas into segments where there are many; returns how many collections were

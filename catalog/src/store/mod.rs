@@ -28,7 +28,7 @@ pub use catalog::Catalog;
 pub(crate) use collection::Collection;
 pub use ledger::Ledger;
 pub use load::Loader;
-pub use maintenance::Maintenance;
+pub use maintenance::{MAINTENANCE_INTERVAL, Maintenance};
 pub use rebuild::Rebuild;
 
 use crate::fault::Fault;

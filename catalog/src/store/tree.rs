@@ -107,7 +107,7 @@ pub(crate) struct Tree {
     disk_free_bytes_min: u64,
     /// Keys that were written since somebody wants to know them.
     written: Mutex<Option<BTreeSet<sled::IVec>>>,
-    /// A write failed: sled may show what it could not store.
+    /// A write or a sync failed: sled may show what is not on the disk.
     is_broken: AtomicBool,
     /// Something was written since the last sync.
     is_unsynced: AtomicBool,
@@ -236,7 +236,11 @@ impl Tree {
             self.blobs.lock().sync()?;
             self.file.sync_data()
         };
-        sync().map_err(|error| io_fault(&self.path, "flush", &error))
+        sync().map_err(|error| {
+            // The next one would succeed, and tell nothing about what this one left out.
+            self.is_broken.store(true, Ordering::Relaxed);
+            io_fault(&self.path, "flush", &error)
+        })
     }
 
     /// [`Tree::sync`], when something was written since the last time.

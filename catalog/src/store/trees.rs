@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -45,6 +45,8 @@ pub(crate) struct Trees {
     current: ArcSwap<Tree>,
     /// Number of the next tree; none is given twice, as an old one may be let go late.
     next: AtomicU64,
+    /// The name of the tree in use may be lost with the power.
+    is_name_unsynced: AtomicBool,
 }
 
 impl Trees {
@@ -55,12 +57,33 @@ impl Trees {
             options: options.clone(),
             current: ArcSwap::from_pointee(tree),
             next: AtomicU64::new(number + 1),
+            is_name_unsynced: AtomicBool::new(false),
         }
     }
 
     /// The tree in use; to be held for one call only, because it is let go when nobody holds it.
     pub fn current(&self) -> Arc<Tree> {
         self.current.load_full()
+    }
+
+    /// Everything written so far, and which tree it is in, survives a loss of power.
+    pub fn sync(&self) -> Result<(), Fault> {
+        self.sync_name()?;
+        self.current().sync()
+    }
+
+    /// [`Trees::sync`], when something was written since the last time.
+    pub fn sync_written(&self) -> Result<(), Fault> {
+        self.sync_name()?;
+        self.current().sync_written()
+    }
+
+    fn sync_name(&self) -> Result<(), Fault> {
+        if self.is_name_unsynced.load(Ordering::Relaxed) {
+            sync(&self.root).map_err(|error| io_fault(&self.root, "name the tree in use", &error))?;
+            self.is_name_unsynced.store(false, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Free space below which nothing is written.
@@ -145,7 +168,9 @@ impl Successor<'_> {
         // The name, before the old tree is removed.
         let synced = sync(&trees.root);
         if let Err(error) = &synced {
-            // After a loss of power the old name may be back: its tree stays until the next start.
+            // After a loss of power the old name may be back: its tree stays until the next start,
+            // and nothing counts as synced until the name is.
+            trees.is_name_unsynced.store(true, Ordering::Relaxed);
             tracing::warn!(%error, "the folder of the store is not written to the disk");
         }
         release(self.old.clone(), synced.is_ok(), step);

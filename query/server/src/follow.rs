@@ -14,7 +14,7 @@ use skep_catalog::change::FollowState;
 use skep_catalog::fault::Fault;
 use skep_catalog::mirror::{Mirror, Progress};
 use skep_catalog::model::MetastoreId;
-use skep_catalog::store::{Catalog, Maintenance};
+use skep_catalog::store::{Catalog, MAINTENANCE_INTERVAL, Maintenance};
 use skep_hms::HmsSource;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,8 +25,6 @@ use crate::wire;
 
 /// Between looks at the endpoints.
 const ENDPOINTS_INTERVAL: Duration = Duration::from_millis(500);
-/// Between times of maintenance: what was written since the last may be lost with the power.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Time for a follower to note that it was interrupted.
 const STOP_TIMEOUT: Duration = Duration::from_millis(800);
@@ -186,29 +184,28 @@ async fn keep_maintained(catalog: Arc<Catalog>) {
         tokio::time::sleep(MAINTENANCE_INTERVAL).await;
         let catalog = Arc::clone(&catalog);
         if let Err(error) = tokio::task::spawn_blocking(move || maintain(&catalog)).await {
-            tracing::error!(%error, "maintenance of the store ended");
+            tracing::error!(%error, "maintenance of the store panicked, it goes on");
         }
     }
 }
 
 /// Maintains the store and logs what that came to. Blocks.
 pub fn maintain(catalog: &Catalog) {
-    match catalog.maintain() {
-        Ok(Maintenance { merged_count, rebuild }) => {
-            if merged_count != 0 {
-                tracing::debug!(merged_count, "merged deltas into segments");
-            }
-            if let Some(rebuild) = rebuild {
-                tracing::info!(
-                    before_bytes = rebuild.before_bytes,
-                    after_bytes = rebuild.after_bytes,
-                    elapsed_ms = rebuild.elapsed_ms,
-                    blocked_ms = rebuild.blocked_ms,
-                    "rebuilt the store"
-                );
-            }
-        }
-        Err(fault) => tracing::warn!(%fault, "store not maintained, this is tried again"),
+    let Maintenance { merged_count, rebuild, faults } = catalog.maintain();
+    if merged_count != 0 {
+        tracing::debug!(merged_count, "merged deltas into segments");
+    }
+    if let Some(rebuild) = rebuild {
+        tracing::info!(
+            before_bytes = rebuild.before_bytes,
+            after_bytes = rebuild.after_bytes,
+            elapsed_ms = rebuild.elapsed_ms,
+            blocked_ms = rebuild.blocked_ms,
+            "rebuilt the store"
+        );
+    }
+    for fault in faults {
+        tracing::warn!(%fault, "store not maintained, this is tried again");
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use skep_catalog::mirror::MirrorOptions;
 use skep_catalog::ports::{Clock, SystemClock};
-use skep_catalog::store::{Catalog, StoreOptions};
+use skep_catalog::store::{Catalog, MAINTENANCE_INTERVAL, StoreOptions};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -21,8 +21,6 @@ const PARTITIONS_PER_TABLE: u32 = 200;
 const BURST: usize = 100_000;
 /// Between looks at what is visible.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
-/// Between times of maintenance of the store, as in `skep serve`.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
 /// Nothing takes longer than this.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -138,8 +136,9 @@ fn follow(
         loop {
             tokio::time::sleep(MAINTENANCE_INTERVAL).await;
             let maintained = Arc::clone(&maintained);
-            // What fails shows in the events that are not applied.
-            let _ = tokio::task::spawn_blocking(move || maintained.maintain()).await;
+            if let Ok(done) = tokio::task::spawn_blocking(move || maintained.maintain()).await {
+                done.faults.iter().for_each(|fault| println!("maintenance failed: {fault}"));
+            }
         }
     });
     Ok(runtime.spawn(async move { mirror.run(stopped).await }))

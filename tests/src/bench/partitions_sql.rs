@@ -209,7 +209,10 @@ fn fill(path: &Path, warehouse: &Warehouse) -> Outcome {
         catalog.apply(origin(*id), vec![Change::PutRun(finished(catalog.next_run_id()))])?;
     }
     // As `skep sync` and `skep serve` do.
-    let maintenance = catalog.maintain()?;
+    let maintenance = catalog.maintain();
+    if let Some(fault) = maintenance.faults.first() {
+        return Err(fault.clone().into());
+    }
     catalog.flush()?;
     if let Some(rebuild) = maintenance.rebuild {
         println!(
