@@ -136,7 +136,7 @@ impl fmt::Display for Fault {
             "{}: {}: {}. Fix: {}",
             self.code.as_str(),
             one_line(&self.what),
-            one_line(self.why.trim_end_matches('.')),
+            one_line(self.why.trim_end_matches(['.', '?'])),
             one_line(self.fix())
         )
     }

@@ -13,6 +13,7 @@
 //! - [`hot`]: the columns of partitions that stay in memory, and how small they are kept;
 //! - [`window`]: memory of window functions, which do not ask for it themselves;
 //! - [`repeated`]: memory of joins and unnesting, which do not either;
+//! - [`aliased`]: memory of columns that a projection gives several times;
 //! - [`coalesced`]: memory of repartitions and filters, which do not ask for all of it;
 //! - [`single_stage`]: aggregates that hold all their values hold them in one place;
 //! - [`bytes`]: how many bytes the values of arrays take, for all that count them;
@@ -22,6 +23,7 @@
 //!
 //! Deliberately absent: sockets, files, writing of any kind.
 
+mod aliased;
 mod bytes;
 mod cache;
 mod chunk;

@@ -120,11 +120,14 @@ pub fn computed(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Computed>> {
     let ([input], true) = (inputs.as_slice(), of_input) else { return Ok(None) };
     let schema = input.schema();
     let (mut uses, mut rows) = (vec![0; schema.fields().len()], usize::MAX);
+    let mut given = vec![0_usize; schema.fields().len()];
     plan.apply_expressions(&mut |expression| {
         rows = rows.min(rows_at_once(expression)?.unwrap_or(usize::MAX));
         let root: &dyn Any = expression.as_ref();
         let is_fixed = || expression.data_type(&schema).is_ok_and(|t| has_fixed_size(&t));
-        if !root.is::<Column>() && !root.is::<Literal>() && !is_fixed() {
+        if let Some(column) = root.downcast_ref::<Column>() {
+            given.get_mut(column.index()).into_iter().for_each(|times| *times += 1);
+        } else if !root.is::<Literal>() && !is_fixed() {
             for column in collect_columns(expression) {
                 if let Some(times) = uses.get_mut(column.index()) {
                     *times += 1;
@@ -133,6 +136,10 @@ pub fn computed(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Computed>> {
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
+    if operator.is::<ProjectionExec>() {
+        // Those that it gives again are copied ([`crate::aliased`]).
+        uses.iter_mut().zip(given).for_each(|(uses, given)| *uses += given.saturating_sub(1));
+    }
     let computed = Computed { uses: uses.into(), rows };
     Ok((computed.gives_texts() || rows != usize::MAX).then_some(computed))
 }

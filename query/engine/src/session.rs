@@ -17,6 +17,7 @@ use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
+use crate::aliased::AliasedColumnsRule;
 use crate::chunk::ChunkTable;
 use crate::coalesced::CoalescedRowsRule;
 use crate::guard::concat::ConcatPlanner;
@@ -68,6 +69,7 @@ pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
     physical.push(Arc::new(CoalescedRowsRule));
     physical.push(Arc::new(WindowMemoryRule));
     physical.push(Arc::new(RepeatedRowsRule));
+    physical.push(Arc::new(AliasedColumnsRule));
     builder
         .with_higher_order_functions(Vec::new())
         .with_analyzer_rules(stoppable(analysis, Arc::new(StopRule)))

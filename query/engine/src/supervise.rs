@@ -25,7 +25,12 @@ use crate::pinned::Pinned;
 use crate::queries::Query;
 use crate::session::statement_state;
 use crate::stop::{self, Stop, StopOnDrop};
-use crate::{guard, spec};
+use crate::{bytes, guard, spec};
+
+/// Cells of what is handed to a reader at once.
+const CELLS_MAX: usize = 1 << 18;
+/// Bytes of the same, unless one row has more.
+const PART_BYTES_MAX: usize = 8 << 20;
 
 /// A statement that is planned.
 struct Planned {
@@ -251,9 +256,24 @@ async fn run(
             let why = format!("it has more than {rows_max} rows");
             return Err(Fault::new(Code::SQL_TOO_MANY_ROWS, "statement ended", why));
         }
-        if rows.send(batch).await.is_err() {
-            return Err(cancelled());
+        for part in parts(&batch) {
+            if rows.send(part).await.is_err() {
+                return Err(cancelled());
+            }
         }
     }
     Ok(())
+}
+
+/// A batch in parts that a reader is done with soon: a statement that ended is not to go on for as
+/// long as it takes to print a million cells.
+fn parts(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
+    let bytes =
+        batch.columns().iter().map(|column| bytes::of(column.as_ref())).fold(0, usize::saturating_add);
+    let by_cells = batch.num_rows().saturating_mul(batch.num_columns()).div_ceil(CELLS_MAX);
+    let count = by_cells.max(bytes.div_ceil(PART_BYTES_MAX)).max(1);
+    let rows = batch.num_rows().div_ceil(count).max(1);
+    // An empty batch is one part: it may be the only one.
+    let begins = (0..batch.num_rows().max(1)).step_by(rows);
+    begins.map(move |begin| batch.slice(begin, rows.min(batch.num_rows() - begin)))
 }

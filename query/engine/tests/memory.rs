@@ -112,6 +112,8 @@ fn bombs() -> Vec<String> {
     let (a, b, c, pairs) = (A, B, C, PAIRS);
     // A text of a few megabytes in one row.
     let long = format!("(SELECT string_agg(a.location, ',') AS s FROM {a}, docs.tables AS t) AS l");
+    let named =
+        |what: &str, n: usize| (0..n).map(|i| format!("{what} AS c{i}")).collect::<Vec<_>>().join(", ");
     let substrings = |n: usize| (2..n).map(|i| format!("substr(s, {i})")).collect::<Vec<_>>().join(", ");
     let grown: Vec<String> = (1..60).map(|i| format!("max(length(repeat(a.location, {i})))")).collect();
     let repeated = repeats("repeat(location, 2 + ");
@@ -157,6 +159,10 @@ fn bombs() -> Vec<String> {
         format!("SELECT unnest(string_to_array(repeat(a.location, 1000), '/')) || b.location {pairs}"),
         format!("SELECT lag(a.location, 100000, repeat('x', 500000)) OVER (ORDER BY b.location) {pairs}"),
         format!("SELECT a.location || b.location AS x {pairs} ORDER BY x DESC"),
+        format!("SELECT {} FROM (SELECT repeat(location, 20) AS r FROM catalog.partitions) AS t ORDER BY 1", named("r", 800)),
+        format!("SELECT {} FROM catalog.partitions ORDER BY 1", named("location", 800)),
+        format!("SELECT {} FROM catalog.partitions ORDER BY 1", named("upper(location)", 800)),
+        format!("SELECT {} {pairs} ORDER BY 1 LIMIT 100000", named("a.location", 400)),
         format!("SELECT a.properties, b.properties, c.location FROM {a} JOIN {b} ON a.metastore_name <> b.metastore_name JOIN {c} ON c.location <> b.location ORDER BY c.location"),
         format!("SELECT a.location FROM {a} FULL JOIN {b} ON a.location || b.location = b.location || a.location AND a.location <> b.location"),
     ]

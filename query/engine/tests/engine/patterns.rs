@@ -107,7 +107,8 @@ fn a_search_ends_with_its_statement() {
         statement_timeout_ms: 1_000,
         ..skep_query::EngineOptions::default()
     });
-    let texts = "(SELECT repeat('01', 2000) || a.column_name || b.column_name || c.column_name AS a FROM docs.columns AS a, docs.columns AS b, docs.columns AS c) AS t";
+    // Two tables only: what a join of three loads can fill the memory pool before.
+    let texts = "(SELECT repeat('01', 2000) || a.column_name || b.column_name AS a FROM docs.columns AS a, docs.columns AS b) AS t";
     let fault = f.fault(&format!("SELECT count(*) FROM {texts} WHERE a ~ '[01]*1[01]{{5000}}$'"));
     assert_eq!(fault.code, Code::SQL_TIMEOUT, "{fault}");
     crate::fixture::eventually("the end of all work", || f.engine.statements_under_way() == 0);

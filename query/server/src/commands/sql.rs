@@ -1,6 +1,7 @@
 //! `skep sql`: the shell on the local catalog, in this process.
 
 use skep_catalog::fault::{Code, Fault};
+use skep_catalog::snapshot::Snapshot;
 use skep_catalog::store::Catalog;
 
 use super::runtime;
@@ -23,11 +24,10 @@ pub fn run(config: &Config, ask: &Ask) -> Result<Exit, Fault> {
     let catalog = wire::open_catalog(config)?;
     let engine = wire::engine(&catalog, config, "sql")?;
     let snapshot = catalog.snapshot();
-    let partial = snapshot.metastores.iter().filter(|metastore| metastore.mirrored_at.is_none());
-    let partial: Vec<&str> = partial.map(|metastore| metastore.name.as_ref()).collect();
+    let partial = lacking(&snapshot, config);
     if !partial.is_empty() {
         console::note(format_args!(
-            "Not mirrored completely yet, so that answers lack what they have: {}. federation.metastores says why; skep sync --config {} mirrors them.\n",
+            "Not mirrored completely yet, so that answers lack what they have: {}. skep sync --config {} mirrors them; federation.metastores says more of those that it tried.\n",
             partial.join(", "),
             config.file.display()
         ));
@@ -41,4 +41,13 @@ pub fn run(config: &Config, ask: &Ask) -> Result<Exit, Fault> {
     let exit = Shell::new(engine, ask.output).run(&runtime, script.as_deref(), &banner);
     runtime.shutdown_background();
     Ok(exit)
+}
+
+/// Metastores of which there is nothing in the catalog, or not everything.
+fn lacking<'a>(snapshot: &'a Snapshot, config: &'a Config) -> Vec<&'a str> {
+    let partial = snapshot.metastores.iter().filter(|metastore| metastore.mirrored_at.is_none());
+    let is_known = |name: &str| snapshot.metastores.iter().any(|metastore| metastore.name.as_ref() == name);
+    let named = config.metastores.iter().map(|metastore| metastore.options.name.as_str());
+    let unknown = named.filter(|name| !is_known(name));
+    partial.map(|metastore| metastore.name.as_ref()).chain(unknown).collect()
 }

@@ -113,7 +113,7 @@ impl Display {
         let bar = self.bars.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::new(0));
             // The template is a constant: that it parses is seen at the first run.
-            if let Ok(style) = ProgressStyle::with_template("{prefix:12} {bar:24} {wide_msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{prefix:12} {bar:10} {wide_msg}") {
                 bar.set_style(style);
             }
             bar.with_prefix(name.to_owned())
@@ -192,24 +192,24 @@ fn events_text((waiting, applied): (u64, u64), elapsed: Duration) -> String {
     text
 }
 
-/// Objects read of those found so far, the rate, and the time that the rest takes at this rate
-/// (more objects are found while databases are read, so it is a lower bound until then).
+/// The rate, the time that the rest takes at this rate (more objects are found while databases are
+/// read, so it is a lower bound until then), and objects read of those found so far. What is
+/// behind the edge of a narrow terminal is what one can do without.
 fn progress_text(counts: [(u64, u64); 3], failed: u64, elapsed: Duration) -> String {
     let [databases, tables, partitions] = counts;
     let found: u64 = counts.iter().map(|(found, _)| found).sum();
     let read: u64 = counts.iter().map(|(_, read)| read).sum();
     let rate = read as f64 / elapsed.as_secs_f64().max(0.001);
-    let mut text = String::new();
-    for ((found, read), name) in [(databases, "databases"), (tables, "tables"), (partitions, "partitions")] {
-        text.push_str(&format!("{} of {} {name}, ", grouped(read), grouped(found)));
-    }
-    text.push_str(&format!("{} objects/s", grouped(rate as u64)));
+    let mut text = format!("{} objects/s", grouped(rate as u64));
     if 0.0 < rate && read < found {
         let sign = if databases.1 < databases.0 { "at least " } else { "" };
         text.push_str(&format!(", {sign}{:.0} s to go", ((found - read) as f64 / rate).ceil()));
     }
     if failed != 0 {
         text.push_str(&format!(", {} failed", grouped(failed)));
+    }
+    for ((found, read), name) in [(partitions, "partitions"), (tables, "tables"), (databases, "databases")] {
+        text.push_str(&format!(", {} of {} {name}", grouped(read), grouped(found)));
     }
     text
 }
@@ -245,12 +245,12 @@ mod tests {
         let counts = [(10, 5), (1_000, 500), (100_000, 1_495)];
         assert_eq!(
             progress_text(counts, 2, Duration::from_secs(2)),
-            "5 of 10 databases, 500 of 1,000 tables, 1,495 of 100,000 partitions, 1,000 objects/s, \
-             at least 100 s to go, 2 failed"
+            "1,000 objects/s, at least 100 s to go, 2 failed, 1,495 of 100,000 partitions, \
+             500 of 1,000 tables, 5 of 10 databases"
         );
         assert_eq!(
             progress_text([(1, 1), (2, 2), (0, 0)], 0, Duration::from_secs(1)),
-            "1 of 1 databases, 2 of 2 tables, 0 of 0 partitions, 3 objects/s"
+            "3 objects/s, 0 of 0 partitions, 2 of 2 tables, 1 of 1 databases"
         );
     }
 }

@@ -68,6 +68,7 @@ section! {
         /// Name, unique: letters, digits, - and _, at most 64. It is the metastore_name of every row.
         name: String = String::new(), Required("\"dc1\"");
         /// Thrift addresses of one metastore service; with several, the next is tried when one fails.
+        /// Without a port it is 9083.
         uris: Vec<String> = Vec::new(), Required("[\"thrift://hms1.example:9083\"]");
         /// How changes are learned: events (its notification log), polling, or auto: events
         /// where the metastore keeps a log.
