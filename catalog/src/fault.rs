@@ -131,12 +131,13 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let one_line = |text: &str| text.replace(['\n', '\r'], " ");
+        let why = one_line(self.why.trim_end_matches('.'));
         write!(
             f,
-            "{}: {}: {}. Fix: {}",
+            "{}: {}: {why}{} Fix: {}",
             self.code.as_str(),
             one_line(&self.what),
-            one_line(self.why.trim_end_matches(['.', '?'])),
+            if why.ends_with('?') { "" } else { "." },
             one_line(self.fix())
         )
     }
