@@ -70,6 +70,7 @@ codes! {
     CONFIG_UNREADABLE, Caller, false, "The config file cannot be read.", "Check path and permissions.";
     CONFIG_INVALID, Caller, false, "The config file holds something that is not valid.", "Correct the named key; `skep config example` prints a documented file.";
     PORT_TAKEN, Machine, true, "The address to listen on is taken.", "Stop what listens there, or change the listen option.";
+    SERVICE_UNREACHABLE, Machine, true, "No skep service answers at the address.", "Start it with skep serve, whose log tells its address (flight=grpc://...), or correct the address.";
     SQL_TOO_LONG, Caller, false, "The statement's text is longer than allowed.", "Shorten it to at most 64 KiB.";
     SQL_TOO_COMPLEX, Caller, false, "The statement has too many or too deeply nested parts.", "Split it: at most 5,000 nodes and depth 200. IN (...) is one level, a chain of OR or UNION is one for each.";
     SQL_SYNTAX, Caller, false, "The statement cannot be parsed.", "Correct the text at the named place.";
@@ -81,6 +82,10 @@ codes! {
     SQL_TOO_MANY_ROWS, Caller, false, "The result has more rows than result_rows_max.", "Add LIMIT or a filter, or raise sql.result_rows_max in the config.";
     SQL_BUSY, Machine, true, "Too many statements are being planned or run.", "Try again in a moment.";
     SQL_CANCELLED, Caller, false, "The statement was cancelled.", "Nothing to do.";
+    SNAPSHOT_GONE, Caller, true, "The rows were asked for so late that what the statement was planned on is gone.", "Run the statement again, and fetch its rows at once.";
+    TICKET_INVALID, Caller, false, "A ticket or handle was not made by this service, or was changed.", "Run or prepare the statement again.";
+    REQUEST_INVALID, Caller, false, "A request of the SQL protocol cannot be read.", "Use a Flight SQL client, such as ADBC or the Flight SQL JDBC driver.";
+    NOT_SUPPORTED, Caller, false, "skep does not have this part of the SQL protocol.", "Do without it: statements, prepared statements, metadata, sessions and cancelling are there.";
     SQL_FAILED, Caller, false, "The statement failed while it ran.", "Correct the value or the function that the message is about.";
     INTERNAL, Skep, false, "A bug in skep.", "Please report it with the message.";
 }

@@ -7,7 +7,7 @@ use crate::errors::unknown_table;
 use crate::spec::{self, DEFAULT_SCHEMA, SCHEMAS, TABLES, TableSpec};
 
 /// Mirrored names kept for completion: more than a person can pick from.
-const MIRRORED_NAMES_MAX: usize = 20_000;
+pub const MIRRORED_NAMES_MAX: usize = 20_000;
 
 /// Names to complete from.
 #[derive(Clone, Debug, Default)]
@@ -22,13 +22,25 @@ pub struct Names {
     pub mirrored: Vec<String>,
 }
 
-impl Engine {
-    /// Names to complete from, as of now.
-    pub fn names(&self) -> Names {
+impl Names {
+    /// Those that are always there: nothing is mirrored.
+    pub fn of_skep() -> Self {
         let mut columns: Vec<String> =
             TABLES.iter().flat_map(|t| t.columns).map(|c| c.name.to_owned()).collect();
         columns.sort_unstable();
         columns.dedup();
+        Self {
+            schemas: SCHEMAS.iter().map(|s| s.name.to_owned()).collect(),
+            tables: TABLES.iter().map(|t| t.full_name()).collect(),
+            columns,
+            mirrored: Vec::new(),
+        }
+    }
+}
+
+impl Engine {
+    /// Names to complete from, as of now.
+    pub fn names(&self) -> Names {
         let snapshot = self.catalog().snapshot();
         let metastores = snapshot.metastores.iter().map(|m| &m.name);
         let databases = snapshot.metastores.iter().flat_map(|m| m.databases()).map(|d| &d.name);
@@ -42,20 +54,16 @@ impl Engine {
             .collect();
         mirrored.sort_unstable();
         mirrored.dedup();
-        Names {
-            schemas: SCHEMAS.iter().map(|s| s.name.to_owned()).collect(),
-            tables: TABLES.iter().map(|t| t.full_name()).collect(),
-            columns,
-            mirrored,
-        }
+        Names { mirrored, ..Names::of_skep() }
     }
+}
 
-    /// The description of a table of skep by its name, with or without schema and `skep.`.
-    /// Errors: `SQL_INVALID` with the nearest name.
-    pub fn describe(&self, table: &str) -> Result<&'static TableSpec, Fault> {
-        let name = table.trim().trim_end_matches(';').to_lowercase();
-        let name = name.strip_prefix("skep.").unwrap_or(&name);
-        let (schema, table) = name.split_once('.').map_or((None, name), |(s, t)| (Some(s), t));
-        spec::find(schema.unwrap_or(DEFAULT_SCHEMA), table).ok_or_else(|| unknown_table(schema, table))
-    }
+/// The description of a table of skep by its name, with or without schema and `skep.`.
+///
+/// Errors: `SQL_INVALID` with the nearest name.
+pub fn describe(table: &str) -> Result<&'static TableSpec, Fault> {
+    let name = table.trim().trim_end_matches(';').to_lowercase();
+    let name = name.strip_prefix("skep.").unwrap_or(&name);
+    let (schema, table) = name.split_once('.').map_or((None, name), |(s, t)| (Some(s), t));
+    spec::find(schema.unwrap_or(DEFAULT_SCHEMA), table).ok_or_else(|| unknown_table(schema, table))
 }

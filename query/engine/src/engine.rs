@@ -11,18 +11,21 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
 use parking_lot::RwLock;
 use skep_catalog::fault::{Code, Fault};
+use skep_catalog::snapshot::Snapshot;
 use skep_catalog::store::Catalog;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::cache::Cache;
 use crate::guard;
+use crate::leases::Leases;
 use crate::memory;
 use crate::pinned::{Node, Setting, Shared};
-use crate::queries::Queries;
+use crate::queries::{Queries, Query};
 use crate::session::base_state;
+use crate::statement::{Prepared, Statement};
 use crate::stop::Stop;
-use crate::supervise::supervise;
+use crate::supervise::{prepare, supervise};
 use crate::threads::Places;
 
 /// Bounds of the engine.
@@ -80,6 +83,7 @@ pub(crate) struct Inner {
     pub(crate) planners: Arc<Semaphore>,
     pub(crate) planners_waiting: AtomicUsize,
     places: Arc<Places>,
+    leases: Arc<Leases>,
     control: tokio::runtime::Handle,
 }
 
@@ -157,6 +161,7 @@ impl Engine {
             planners: Arc::new(Semaphore::new(2 * options.threads.max(1))),
             planners_waiting: AtomicUsize::new(0),
             places: Places::new(options.statements_max, options.threads.max(1)),
+            leases: Arc::default(),
             control: control.handle().clone(),
             options,
         };
@@ -188,22 +193,66 @@ impl Engine {
         *self.inner.shared.settings.write() = settings;
     }
 
+    /// Plans and starts a statement without parameters on the newest snapshot; see [`Engine::run`].
+    pub async fn query(&self, sql: &str) -> Result<QueryResult, Fault> {
+        self.run(Statement::new(sql)).await
+    }
+
     /// Plans and starts a statement. Works on any executor, or none.
     ///
     /// Errors: `SQL_*` faults and `INTERNAL`; those that come while rows are made come with the
     /// rows. Cancel safety: dropping the future or the result cancels the statement.
-    pub async fn query(&self, sql: &str) -> Result<QueryResult, Fault> {
+    pub async fn run(&self, statement: Statement) -> Result<QueryResult, Fault> {
+        let (query, stop) = self.begin(&statement)?;
+        let (answer, answered) = oneshot::channel();
+        self.inner.control.spawn(supervise(Arc::clone(&self.inner), query, statement, stop, answer));
+        answered.await.unwrap_or_else(|_| Err(engine_stopped()))
+    }
+
+    /// Tells what a statement gives and takes; nothing is run. Values of parameters need not be
+    /// there; those that are must fit. It is in `runtime.query_history` only when it fails.
+    ///
+    /// Errors and cancel safety: as [`Engine::run`].
+    pub async fn prepare(&self, statement: Statement) -> Result<Prepared, Fault> {
+        let (query, stop) = self.begin(&statement)?;
+        let (answer, answered) = oneshot::channel();
+        self.inner.control.spawn(prepare(Arc::clone(&self.inner), query, statement, stop, answer));
+        answered.await.unwrap_or_else(|_| Err(engine_stopped()))
+    }
+
+    fn begin(&self, statement: &Statement) -> Result<(Arc<Query>, Arc<Stop>), Fault> {
         let inner = &self.inner;
         let stop = Stop::new(inner.places.take()?);
-        let query = inner.shared.queries.begin(sql, inner.shared.now());
-        // A text that is too long is not worth a copy.
-        if let Err(fault) = guard::check_length(sql) {
+        let query = inner.shared.queries.begin(&statement.sql, inner.shared.now());
+        // A text that is too long is not worth a thread.
+        if let Err(fault) = guard::check_length(&statement.sql) {
             inner.shared.queries.end(&query, inner.shared.now(), Some(fault.clone()));
             return Err(fault);
         }
-        let (answer, answered) = oneshot::channel();
-        inner.control.spawn(supervise(Arc::clone(inner), query, sql.to_owned(), stop, answer));
-        answered.await.unwrap_or_else(|_| Err(engine_stopped()))
+        Ok((query, stop))
+    }
+
+    /// Keeps the newest snapshot for [`LEASE`](crate::LEASE), for rows that are asked for later.
+    pub fn lease(&self) -> Arc<Snapshot> {
+        let snapshot = self.catalog().snapshot();
+        self.inner.leases.keep(&snapshot, &self.inner.control);
+        snapshot
+    }
+
+    /// The snapshot with this id, which [`Engine::lease`] gave in this process.
+    ///
+    /// Errors: `SNAPSHOT_GONE`.
+    pub fn leased(&self, snapshot_id: u64) -> Result<Arc<Snapshot>, Fault> {
+        self.inner.leases.get(snapshot_id)
+    }
+
+    /// Keeps it for another [`LEASE`](crate::LEASE) from now.
+    ///
+    /// Errors: `SNAPSHOT_GONE`.
+    pub fn renew_lease(&self, snapshot_id: u64) -> Result<(), Fault> {
+        let snapshot = self.inner.leases.get(snapshot_id)?;
+        self.inner.leases.keep(&snapshot, &self.inner.control);
+        Ok(())
     }
 }
 

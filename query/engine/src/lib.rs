@@ -2,6 +2,9 @@
 //!
 //! Map of the crate, in the direction that a statement goes:
 //! - [`engine`]: takes statements, gives batches;
+//! - [`statement`]: what a statement is, beside its text;
+//! - [`parameters`]: `?` and `$1`, their types and values;
+//! - [`leases`]: snapshots kept for rows that are asked for later;
 //! - [`supervise`]: sees one statement through, within bounds of time, memory and rows;
 //! - [`threads`]: threads of its own for every statement;
 //! - [`stop`]: how a statement is made to end;
@@ -33,7 +36,9 @@ pub mod engine;
 mod errors;
 mod guard;
 mod hot;
+mod leases;
 mod memory;
+mod parameters;
 mod pinned;
 mod queries;
 mod repeated;
@@ -42,6 +47,7 @@ mod rows;
 mod session;
 mod single_stage;
 pub mod spec;
+mod statement;
 mod stop;
 mod supervise;
 mod tables;
@@ -52,4 +58,7 @@ mod wrapper;
 
 pub use arrow;
 pub use engine::{Engine, EngineOptions, QueryResult};
+pub use guard::TEXT_BYTES_MAX;
+pub use leases::LEASE;
 pub use pinned::{Node, Setting};
+pub use statement::{Prepared, Statement};

@@ -132,9 +132,9 @@ impl Health {
 }
 
 impl Pinned {
-    /// Pins the current snapshot.
-    pub fn new(shared: Arc<Shared>) -> Self {
-        let snapshot = shared.catalog.snapshot();
+    /// Pins a snapshot, the current one when `None`.
+    pub fn new(shared: Arc<Shared>, snapshot: Option<Arc<Snapshot>>) -> Self {
+        let snapshot = snapshot.unwrap_or_else(|| shared.catalog.snapshot());
         let live = snapshot.metastores.iter().map(|metastore| {
             let status = shared.catalog.status(metastore.id);
             let endpoints = shared.catalog.endpoints(metastore.id);

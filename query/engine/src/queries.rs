@@ -71,6 +71,11 @@ impl Queries {
         query
     }
 
+    /// A statement that was only prepared leaves no trace.
+    pub fn forget(&self, query: &Query) {
+        self.running.lock().remove(&query.query_id);
+    }
+
     /// A statement ends.
     pub fn end(&self, query: &Arc<Query>, finished_at: i64, fault: Option<Fault>) {
         self.running.lock().remove(&query.query_id);

@@ -78,9 +78,12 @@ pub fn base_state(runtime: Arc<RuntimeEnv>, partitions: usize) -> SessionState {
         .build()
 }
 
-/// The base state with the tables of one snapshot.
-pub fn statement_state(base: &Arc<SessionState>, pinned: &Arc<Pinned>) -> SessionState {
+/// The base state with the tables of one snapshot; those named without a schema are in `schema`.
+pub fn statement_state(base: &Arc<SessionState>, pinned: &Arc<Pinned>, schema: &str) -> SessionState {
     let mut state = SessionState::clone(base);
+    if schema != DEFAULT_SCHEMA {
+        schema.clone_into(&mut state.config_mut().options_mut().catalog.default_schema);
+    }
     let names = Names { base: Arc::clone(base), pinned: Arc::clone(pinned) };
     state.register_catalog_list(Arc::new(names));
     state.mark_start_execution();
@@ -143,7 +146,7 @@ impl SchemaProvider for Schema {
             return Ok(Some(Arc::new(ChunkTable::new(*table, Arc::clone(pinned)))));
         }
         let Some(sql) = spec::find(self.schema, name).and_then(|t| t.view) else { return Ok(None) };
-        let plan = statement_state(base, pinned).create_logical_plan(sql).await?;
+        let plan = statement_state(base, pinned, DEFAULT_SCHEMA).create_logical_plan(sql).await?;
         Ok(Some(Arc::new(ViewTable::new(plan, Some(sql.to_owned())))))
     }
 

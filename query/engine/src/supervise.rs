@@ -9,32 +9,45 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::array::timezone::Tz;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use skep_catalog::fault::{Code, Fault};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::engine::{Inner, QueryResult};
+use crate::engine::{EngineOptions, Inner, QueryResult};
 use crate::errors::{from_datafusion, unknown_table};
 use crate::pinned::Pinned;
 use crate::queries::Query;
 use crate::session::statement_state;
+use crate::statement::{Prepared, Statement};
 use crate::stop::{self, Stop, StopOnDrop};
-use crate::{bytes, guard, spec};
+use crate::{bytes, guard, parameters, spec};
 
 /// Cells of what is handed to a reader at once.
 const CELLS_MAX: usize = 1 << 18;
 /// Bytes of the same, unless one row has more.
 const PART_BYTES_MAX: usize = 8 << 20;
 
+/// A statement that is typed: its parameters are still to be replaced.
+struct Typed {
+    state: SessionState,
+    plan: LogicalPlan,
+    /// Of the result, whatever the values are.
+    schema: SchemaRef,
+    parameters: Vec<DataType>,
+}
+
 /// A statement that is planned.
 struct Planned {
     plan: Arc<dyn ExecutionPlan>,
+    schema: SchemaRef,
     context: Arc<TaskContext>,
 }
 
@@ -42,37 +55,95 @@ fn busy(what: &str, limit: usize) -> Fault {
     Fault::new(Code::SQL_BUSY, "statement refused", format!("{limit} {what} already"))
 }
 
-fn timed_out(doing: &str, option: &str, limit_ms: u64) -> Fault {
-    Fault::new(Code::SQL_TIMEOUT, "statement ended", format!("{doing} took longer than {limit_ms} ms"))
-        .with_fix(format!(
-            "Narrow it down by metastore_name, database_name and table_name, or raise {option} in the config."
-        ))
+/// When something is over, and how the limit is called.
+#[derive(Clone, Copy)]
+struct Limit {
+    at: Instant,
+    limit_ms: u64,
+    raise: &'static str,
 }
 
-/// The config's names of the limits.
-const STATEMENT_TIMEOUT: &str = "sql.statement_timeout_ms";
-const PLANNING_TIMEOUT: &str = "sql.planning_timeout_ms";
+impl Limit {
+    fn new(limit_ms: u64, raise: &'static str) -> Self {
+        Self { at: Instant::now() + Duration::from_millis(limit_ms), limit_ms, raise }
+    }
+
+    /// Of a whole statement: the engine's or, when that is sooner, the caller's.
+    fn of_statement(options: &EngineOptions, statement: &Statement) -> Self {
+        match statement.timeout_ms {
+            Some(limit_ms) if limit_ms < options.statement_timeout_ms => {
+                Self::new(limit_ms, "give it more time: the caller gave it no more")
+            }
+            _ => Self::new(options.statement_timeout_ms, "raise sql.statement_timeout_ms in the config"),
+        }
+    }
+
+    /// Of planning, which ends with the statement at the latest.
+    fn of_planning(options: &EngineOptions, of_statement: Self) -> Self {
+        let own = Self::new(options.planning_timeout_ms, "raise sql.planning_timeout_ms in the config");
+        if own.at < of_statement.at { own } else { of_statement }
+    }
+
+    fn exceeded(&self, doing: &str) -> Fault {
+        let Self { limit_ms, raise, .. } = self;
+        let why = format!("{doing} took longer than {limit_ms} ms");
+        Fault::new(Code::SQL_TIMEOUT, "statement ended", why)
+            .with_fix(format!("Narrow it down by metastore_name, database_name and table_name, or {raise}."))
+    }
+}
 
 fn cancelled() -> Fault {
     Fault::new(Code::SQL_CANCELLED, "statement ended", "nobody waits for its rows any more")
 }
 
 /// Where the caller waits.
-pub type Answer = oneshot::Sender<Result<QueryResult, Fault>>;
+pub type Answer<T> = oneshot::Sender<Result<T, Fault>>;
+
+/// Sees to it that a statement is prepared, on the control thread.
+pub async fn prepare(
+    inner: Arc<Inner>,
+    query: Arc<Query>,
+    statement: Statement,
+    stop: Arc<Stop>,
+    mut answer: Answer<Prepared>,
+) {
+    let stop = StopOnDrop(stop);
+    let limit = Limit::of_statement(&inner.options, &statement);
+    let worker = Arc::clone(&inner);
+    let typing = async move {
+        let typed = type_now(&worker, &statement).await?;
+        if let Some(given) = &statement.parameters {
+            parameters::values(&typed.parameters, Some(given))?;
+        }
+        Ok(typed.prepared())
+    };
+    let prepared = tokio::select! {
+        prepared = on_planner(&inner, &stop.0, limit, typing) => prepared,
+        () = answer.closed() => Err(cancelled()),
+    };
+    match &prepared {
+        Ok(_) => inner.shared.queries.forget(&query),
+        Err(fault) => inner.shared.queries.end(&query, inner.shared.now(), Some(fault.clone())),
+    }
+    drop(stop);
+    // Nobody waiting is no error.
+    let _ = answer.send(prepared);
+}
 
 /// Sees a statement through, on the control thread. Dropping it stops the statement.
 pub async fn supervise(
     inner: Arc<Inner>,
     query: Arc<Query>,
-    sql: String,
+    statement: Statement,
     stop: Arc<Stop>,
-    mut answer: Answer,
+    mut answer: Answer<QueryResult>,
 ) {
-    let started = Instant::now();
     let stop = StopOnDrop(stop);
-    let deadline = started + Duration::from_millis(inner.options.statement_timeout_ms);
+    let limit = Limit::of_statement(&inner.options, &statement);
+    let (worker, stopped) = (Arc::clone(&inner), Arc::clone(&stop.0));
+    let planning = async move { plan_now(&worker, &statement, &stopped).await };
     let planned = tokio::select! {
-        planned = plan(&inner, sql, &stop.0, deadline) => planned,
+        planned = on_planner(&inner, &stop.0, limit, planning) => planned,
         () = answer.closed() => Err(cancelled()),
     };
     let end = |fault: Option<Fault>| inner.shared.queries.end(&query, inner.shared.now(), fault);
@@ -91,7 +162,7 @@ pub async fn supervise(
     let (rows, batches) = mpsc::channel(2);
     let end_slot = Arc::new(OnceLock::new());
     let (cancel, cancelled_by_drop) = oneshot::channel::<()>();
-    let schema = planned.plan.schema();
+    let schema = Arc::clone(&planned.schema);
     let result = QueryResult {
         query_id: query.query_id,
         schema,
@@ -110,9 +181,9 @@ pub async fn supervise(
             Err(e) if e.is_panic() => Some(Fault::internal("statement failed", "a part of it panicked")),
             Err(_) => Some(cancelled()),
         },
-        () = tokio::time::sleep_until(deadline) => {
+        () = tokio::time::sleep_until(limit.at) => {
             run.abort();
-            Some(timed_out("it", STATEMENT_TIMEOUT, inner.options.statement_timeout_ms))
+            Some(limit.exceeded("it"))
         }
         _ = cancelled_by_drop => {
             run.abort();
@@ -127,15 +198,14 @@ pub async fn supervise(
     drop(rows);
 }
 
-/// Plans on the statement's threads, within the planning limit.
-async fn plan(
+/// Does a planner's work on the statement's threads, within the planning limit.
+async fn on_planner<T: Send + 'static>(
     inner: &Arc<Inner>,
-    sql: String,
     stop: &Arc<Stop>,
-    deadline: Instant,
-) -> Result<Planned, Fault> {
+    limit: Limit,
+    work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+) -> Result<T, Fault> {
     let options = &inner.options;
-    let limit_ms = options.planning_timeout_ms;
     let permit = match Arc::clone(&inner.planners).try_acquire_owned() {
         Ok(permit) => permit,
         Err(_) => {
@@ -143,32 +213,23 @@ async fn plan(
             if options.planning_queue_max < waiting.number {
                 return Err(busy("statements wait to be planned", options.planning_queue_max));
             }
-            match tokio::time::timeout_at(deadline, Arc::clone(&inner.planners).acquire_owned()).await {
+            match tokio::time::timeout_at(limit.at, Arc::clone(&inner.planners).acquire_owned()).await {
                 Ok(Ok(permit)) => permit,
-                _ => {
-                    return Err(timed_out(
-                        "waiting to be planned",
-                        STATEMENT_TIMEOUT,
-                        options.statement_timeout_ms,
-                    ));
-                }
+                _ => return Err(limit.exceeded("waiting to be planned")),
             }
         }
     };
-    let (worker, stopped) = (Arc::clone(inner), Arc::clone(stop));
+    let stopped = Arc::clone(stop);
     let planning = stop.threads().spawn(async move {
         // Held until the work has ended, however long the answer has been given.
         let _permit = permit;
-        stop::rule::planning(Arc::clone(&stopped), plan_now(&worker, &sql, &stopped)).await
+        stop::rule::planning(stopped, work).await
     });
-    let deadline = deadline.min(Instant::now() + Duration::from_millis(limit_ms));
-    match tokio::time::timeout_at(deadline, planning).await {
-        Ok(Ok(planned)) => planned,
+    let limit = Limit::of_planning(options, limit);
+    match tokio::time::timeout_at(limit.at, planning).await {
+        Ok(Ok(done)) => done,
         Ok(Err(_)) => Err(Fault::internal("statement cannot be planned", "its planner panicked")),
-        Err(_) if limit_ms < options.statement_timeout_ms => {
-            Err(timed_out("planning it", PLANNING_TIMEOUT, limit_ms))
-        }
-        Err(_) => Err(timed_out("planning it", STATEMENT_TIMEOUT, options.statement_timeout_ms)),
+        Err(_) => Err(limit.exceeded("planning it")),
     }
 }
 
@@ -189,27 +250,56 @@ impl Drop for Waiting<'_> {
     }
 }
 
-async fn plan_now(inner: &Inner, sql: &str, stop: &Arc<Stop>) -> Result<Planned, Fault> {
-    let statement = guard::parse(sql)?;
-    let pinned = Arc::new(Pinned::new(Arc::clone(&inner.shared)));
-    let state = statement_state(&inner.base, &pinned);
-    let references = state.resolve_table_references(&statement).map_err(|e| from_datafusion(&e))?;
+/// Reads a statement and types it.
+async fn type_now(inner: &Inner, statement: &Statement) -> Result<Typed, Fault> {
+    let parsed = guard::parse(&statement.sql, statement.schema)?;
+    let pinned = Arc::new(Pinned::new(Arc::clone(&inner.shared), statement.snapshot.clone()));
+    let state = statement_state(&inner.base, &pinned, statement.schema);
+    let references = state.resolve_table_references(&parsed).map_err(|e| from_datafusion(&e))?;
     for reference in &references {
-        check_table(reference)?;
+        check_table(reference, statement.schema)?;
     }
+    let plan = state.statement_to_plan(parsed).await.map_err(|e| from_datafusion(&e))?;
+    guard::inlined::check(&plan).map_err(|e| from_datafusion(&e))?;
+    let parameters = parameters::types(&plan)?;
+    let typed: Result<_, DataFusionError> = (|| {
+        // NULLs make its columns nullable wherever a value can.
+        let with_nulls = match parameters.is_empty() {
+            true => plan.clone(),
+            false => plan.clone().with_param_values(parameters::nulls(&parameters)?)?,
+        };
+        match with_nulls {
+            // Its columns are always the same; what cannot be analysed is told in its rows.
+            LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => Ok(with_nulls),
+            plan => state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}),
+        }
+    })();
+    let typed = typed.map_err(|e| from_datafusion(&e))?;
+    let schema = Arc::clone(typed.schema().inner());
+    check_zones(&schema)?;
+    Ok(Typed { state, plan, schema, parameters })
+}
+
+impl Typed {
+    fn prepared(&self) -> Prepared {
+        Prepared { schema: Arc::clone(&self.schema), parameters: parameters::schema(&self.parameters) }
+    }
+}
+
+async fn plan_now(inner: &Inner, statement: &Statement, stop: &Arc<Stop>) -> Result<Planned, Fault> {
+    let Typed { state, plan, schema, parameters } = type_now(inner, statement).await?;
+    let values = parameters::values(&parameters, statement.parameters.as_ref())?;
     let planned: Result<_, DataFusionError> = async {
-        let logical = state.statement_to_plan(statement).await?;
-        guard::inlined::check(&logical)?;
-        let logical = state.optimize(&logical)?;
-        let logical = guard::bounded::settled(logical, stop)?;
-        let logical = stop::expression::stoppable(logical, stop)?;
-        let physical = state.query_planner().create_physical_plan(&logical, &state).await?;
-        stop::operator::stoppable(physical, stop)
+        let plan = if values.is_empty() { plan } else { plan.with_param_values(values)? };
+        let plan = state.optimize(&plan)?;
+        let plan = guard::bounded::settled(plan, stop)?;
+        let plan = stop::expression::stoppable(plan, stop)?;
+        let plan = state.query_planner().create_physical_plan(&plan, &state).await?;
+        stop::operator::stoppable(plan, stop)
     }
     .await;
     let plan = planned.map_err(|e| from_datafusion(&e))?;
-    check_zones(&plan.schema())?;
-    Ok(Planned { plan, context: state.task_ctx() })
+    Ok(Planned { plan, schema, context: state.task_ctx() })
 }
 
 /// Planning takes any text for a time zone; nobody could read a result in one that is none.
@@ -227,7 +317,7 @@ fn check_zones(schema: &Schema) -> Result<(), Fault> {
     Ok(())
 }
 
-fn check_table(reference: &TableReference) -> Result<(), Fault> {
+fn check_table(reference: &TableReference, default: &str) -> Result<(), Fault> {
     if let Some(catalog) = reference.catalog().filter(|c| *c != spec::CATALOG) {
         let why = format!("no SQL catalog is named {catalog}");
         return Err(Fault::new(Code::SQL_INVALID, "statement cannot be planned", why).with_fix(
@@ -235,7 +325,7 @@ fn check_table(reference: &TableReference) -> Result<(), Fault> {
         ));
     }
     let schema = reference.schema();
-    match spec::find(schema.unwrap_or(spec::DEFAULT_SCHEMA), reference.table()) {
+    match spec::find(schema.unwrap_or(default), reference.table()) {
         Some(_) => Ok(()),
         None => Err(unknown_table(schema, reference.table())),
     }

@@ -20,8 +20,10 @@ mod work;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use skep_catalog::fault::{Code, Fault};
+
+use crate::parameters;
 
 /// Bytes of a statement's text.
 pub const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -51,20 +53,23 @@ pub fn check_length(sql: &str) -> Result<(), Fault> {
     Err(refused(Code::SQL_TOO_LONG, why))
 }
 
-/// Parses one statement that may be planned. To be called on a thread with a large stack, where
+/// Parses one statement that may be planned, with its parameters numbered; tables that DESCRIBE
+/// names without a schema are in `schema`. To be called on a thread with a large stack, where
 /// the statement must also be dropped.
 ///
-/// Errors: `SQL_TOO_LONG`, `SQL_TOO_COMPLEX`, `SQL_SYNTAX`, `SQL_READ_ONLY`, `SQL_FORBIDDEN`.
-pub fn parse(sql: &str) -> Result<Statement, Fault> {
+/// Errors: `SQL_TOO_LONG`, `SQL_TOO_COMPLEX`, `SQL_SYNTAX`, `SQL_READ_ONLY`, `SQL_FORBIDDEN`,
+/// `SQL_INVALID` for its parameters.
+pub fn parse(sql: &str, schema: &str) -> Result<Statement, Fault> {
     check_length(sql)?;
     let dialect = GenericDialect {};
-    let tokens = Tokenizer::new(&dialect, sql)
-        .tokenize()
+    let mut located: Vec<TokenWithSpan> = Tokenizer::new(&dialect, sql)
+        .tokenize_with_location()
         .map_err(|e| Fault::new(Code::SQL_SYNTAX, "statement cannot be parsed", e.to_string()))?;
-    let tokens: Vec<Token> =
-        tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_) | Token::EOF)).collect();
+    located.retain(|located| !matches!(located.token, Token::Whitespace(_) | Token::EOF));
+    let numbered = parameters::number(sql, &located)?;
+    let tokens: Vec<Token> = located.into_iter().map(|located| located.token).collect();
     check_tokens(&tokens)?;
-    let rewritten = show::rewrite(&tokens);
+    let rewritten = show::rewrite(&tokens, schema).or(numbered);
     let sql = rewritten.as_deref().unwrap_or(sql);
     let parsed = DFParserBuilder::new(sql)
         .with_dialect(&dialect)
@@ -169,7 +174,7 @@ mod tests {
     fn code(sql: String) -> Option<Code> {
         std::thread::Builder::new()
             .stack_size(crate::threads::STACK_BYTES)
-            .spawn(move || parse(&sql).err().map(|f| f.code))
+            .spawn(move || parse(&sql, "catalog").err().map(|f| f.code))
             .unwrap()
             .join()
             .unwrap()

@@ -2,10 +2,10 @@
 
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use crate::spec::{DEFAULT_SCHEMA, SCHEMAS};
+use crate::spec::SCHEMAS;
 
-/// The SELECT for a SHOW or DESCRIBE that skep knows.
-pub fn rewrite(tokens: &[Token]) -> Option<String> {
+/// The SELECT for a SHOW or DESCRIBE that skep knows; tables without a schema are in `schema`.
+pub fn rewrite(tokens: &[Token], schema: &str) -> Option<String> {
     let tokens = match tokens {
         [rest @ .., Token::SemiColon] => rest,
         all => all,
@@ -42,9 +42,9 @@ pub fn rewrite(tokens: &[Token]) -> Option<String> {
             }
             ("table_name", format!("{TABLES} WHERE schema_name = {}", quoted(&schema)))
         }
-        ["SHOW", "COLUMNS", "FROM" | "IN", ..] => ("column_name", columns_of(&tokens[3..])?),
-        ["DESCRIBE" | "DESC", "TABLE", _, ..] => ("column_name", columns_of(&tokens[2..])?),
-        ["DESCRIBE" | "DESC", _, ..] => ("column_name", columns_of(&tokens[1..])?),
+        ["SHOW", "COLUMNS", "FROM" | "IN", ..] => ("column_name", columns_of(&tokens[3..], schema)?),
+        ["DESCRIBE" | "DESC", "TABLE", _, ..] => ("column_name", columns_of(&tokens[2..], schema)?),
+        ["DESCRIBE" | "DESC", _, ..] => ("column_name", columns_of(&tokens[1..], schema)?),
         _ => return None,
     };
     Some(match pattern {
@@ -55,7 +55,7 @@ pub fn rewrite(tokens: &[Token]) -> Option<String> {
 
 const TABLES: &str = "SELECT schema_name, table_name, table_type, comment FROM docs.tables";
 
-fn columns_of(name: &[Token]) -> Option<String> {
+fn columns_of(name: &[Token], schema: &str) -> Option<String> {
     let words: Vec<String> = name
         .iter()
         .map(|token| match token {
@@ -67,7 +67,7 @@ fn columns_of(name: &[Token]) -> Option<String> {
         .collect::<Option<_>>()?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (schema, table) = match words.as_slice() {
-        [table] => (DEFAULT_SCHEMA, *table),
+        [table] => (schema, *table),
         [schema, ".", table] | [_, ".", schema, ".", table] => (*schema, *table),
         _ => return None,
     };

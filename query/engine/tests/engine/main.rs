@@ -10,5 +10,6 @@ mod fixture;
 mod freshness;
 mod hot;
 mod patterns;
+mod prepared;
 mod rollup;
 mod tables;

@@ -1,6 +1,7 @@
 //! Tables are what the spec says, pruned and filtered exactly.
 
 use skep_catalog::change::FollowState;
+use skep_query::describe::describe;
 use skep_query::spec::{SCHEMAS, TABLES};
 
 use crate::fixture::{EAST_ORDERS, LOGS, OLD_EVERY, WEST_ORDERS, fixture};
@@ -203,9 +204,9 @@ fn names_and_descriptions_serve_the_shell() {
     }
     assert!(names.tables.iter().any(|n| n == "sync.status"));
     assert!(names.columns.iter().any(|n| n == "metastore_name"));
-    assert_eq!(f.engine.describe("skep.sync.status;").unwrap().name, "status");
-    assert_eq!(f.engine.describe("tables").unwrap().schema, "catalog");
-    assert!(f.engine.describe("tabels").unwrap_err().to_string().contains("Did you mean catalog.tables?"));
+    assert_eq!(describe("skep.sync.status;").unwrap().name, "status");
+    assert_eq!(describe("tables").unwrap().schema, "catalog");
+    assert!(describe("tabels").unwrap_err().to_string().contains("Did you mean catalog.tables?"));
 }
 
 #[test]
