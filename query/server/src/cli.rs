@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use skep_catalog::fault::{Code, Fault};
+use skep_catalog::fault::Fault;
 
 use crate::commands;
 use crate::config::Config;
@@ -34,7 +34,7 @@ enum Command {
     Sync(WithConfig),
     /// Follow the metastores until SIGTERM; SIGHUP reads the config again.
     Serve(WithConfig),
-    /// SQL prompt on the local catalog, while no service uses it.
+    /// SQL prompt on the local catalog, or on a running service.
     Sql(Sql),
     /// About the config file.
     #[command(subcommand)]
@@ -58,7 +58,7 @@ struct Sql {
     /// The config file.
     #[arg(long, value_name = "FILE", env = "SKEP_CONFIG", required_unless_present = "connect")]
     config: Option<PathBuf>,
-    /// A running service (this build does not have it yet).
+    /// A running service: grpc://HOST:PORT, as its log tells.
     #[arg(long, value_name = "URI", conflicts_with = "config")]
     connect: Option<String>,
     #[command(flatten)]
@@ -98,11 +98,7 @@ fn dispatch(command: Command) -> Result<Exit, Fault> {
         Command::Check(with) => commands::check::run(&Config::load(&with.config)?),
         Command::Sync(with) => commands::sync::run(&Config::load(&with.config)?),
         Command::Serve(with) => commands::serve::run(Config::load(&with.config)?),
-        Command::Sql(Sql { connect: Some(uri), .. }) => {
-            let why = "this build does not have SQL over Flight yet";
-            Err(Fault::new(Code::CONFIG_INVALID, format!("--connect {uri}"), why)
-                .with_fix("Use --config FILE for the local catalog, while no service uses it."))
-        }
+        Command::Sql(Sql { connect: Some(uri), ask, .. }) => commands::sql::run_connected(&uri, &ask),
         Command::Sql(Sql { config, ask, .. }) => {
             let Some(file) = config else {
                 return Err(Fault::internal("skep sql", "neither --config nor --connect"));

@@ -1,5 +1,6 @@
 //! From the config to the rooms: client, mirror, catalog and engine options, and nothing else.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use skep_catalog::fault::Fault;
@@ -115,10 +116,16 @@ pub fn declare(catalog: &Catalog, metastores: &[MetastoreConfig]) -> Result<Vec<
     catalog.declare(&metastores.iter().map(metastore_settings).collect::<Vec<_>>())
 }
 
-/// An engine over the catalog, with the settings in effect in `runtime.settings`.
+/// An engine over the catalog, with the settings in effect in `runtime.settings` and the open doors
+/// (name and address) in `runtime.nodes`.
 ///
 /// Errors: `INTERNAL`.
-pub fn engine(catalog: &Arc<Catalog>, config: &Config, role: &str) -> Result<Arc<Engine>, Fault> {
+pub fn engine(
+    catalog: &Arc<Catalog>,
+    config: &Config,
+    role: &str,
+    doors: &[(&str, SocketAddr)],
+) -> Result<Arc<Engine>, Fault> {
     let options = EngineOptions {
         memory_pool_bytes: to_usize(config.sql.memory_pool_bytes),
         cache_bytes: to_usize(config.sql.cache_bytes),
@@ -136,7 +143,7 @@ pub fn engine(catalog: &Arc<Catalog>, config: &Config, role: &str) -> Result<Arc
         host,
         role: role.to_owned(),
         started_at: catalog.clock().now_micros(),
-        listeners: Vec::new(),
+        listeners: doors.iter().map(|(door, at)| ((*door).to_owned(), at.to_string())).collect(),
     }]);
     Ok(Arc::new(engine))
 }

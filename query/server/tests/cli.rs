@@ -36,8 +36,9 @@ impl Place {
         place.write(config);
         place
     }
+    /// With a door on a free port.
     fn write(&self, config: &str) {
-        std::fs::write(self.file(), config).unwrap();
+        std::fs::write(self.file(), format!("{config}\n[flight]\nlisten = \"127.0.0.1:0\"\n")).unwrap();
     }
     fn file(&self) -> PathBuf {
         self.0.path().join("skep.toml")
@@ -131,13 +132,18 @@ fn wrong_usage_and_config_exit_with_64_and_one_sentence() {
     {
         assert_eq!(run(arguments).status.code(), Some(64), "{arguments:?}");
     }
-    let output = run(&["sql", "--connect", "grpc://127.0.0.1:1"]);
+    let output = run(&["sql", "--connect", "http://127.0.0.1:1", "-c", "SELECT 1"]);
     assert_eq!(output.status.code(), Some(64));
     assert_eq!(
         text(&output.stderr),
-        "CONFIG_INVALID: --connect grpc://127.0.0.1:1: this build does not have SQL over Flight yet. \
-         Fix: Use --config FILE for the local catalog, while no service uses it.\n"
+        "CONFIG_INVALID: address http://127.0.0.1:1: it is no address of a service. \
+         Fix: Write it as grpc://HOST:PORT, such as grpc://127.0.0.1:32010.\n"
     );
+    let output = run(&["sql", "--connect", "grpc://127.0.0.1:1", "-c", "SELECT 1"]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = text(&output.stderr);
+    assert!(told.starts_with("SERVICE_UNREACHABLE: service at grpc://127.0.0.1:1: "), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
     for command in ["check", "sync", "serve", "sql"] {
         let place = Place::new("[door]\nlisten = \"127.0.0.1:9083\"\n");
         let output = place.run(command, &[]);
@@ -338,6 +344,78 @@ fn store_held_by_another_process_is_named() {
     assert!(told.starts_with("STORE_LOCKED: "), "{told}");
     assert!(told.contains(place.0.path().join("skep-data").to_str().unwrap()), "{told}");
     assert_eq!(serving.end(), Some(0));
+}
+
+#[test]
+fn shell_on_a_service_answers_as_the_one_on_the_catalog() {
+    let server = sample("one");
+    let config = metastore("one", &server.uri());
+    let place = Place::new(&config);
+    let serving = Serving::start(&place);
+    let line = serving.wait_for("serving");
+    let uri = line.split_whitespace().find_map(|word| word.strip_prefix("flight=")).unwrap().to_owned();
+    serving.wait_for("mirrored, following");
+    let asked = |more: &[&str]| {
+        let output = skep().args(["sql", "--connect", &uri]).args(more).output().unwrap();
+        (output.status.code(), text(&output.stdout).to_owned(), text(&output.stderr).to_owned())
+    };
+    let statements = "SELECT database_name, table_name, partition_count FROM catalog.tables ORDER BY 1, 2; \
+                      SELECT * FROM docs.errors; DESCRIBE catalog.tables";
+    let wrong = "SELECT * FROM catalog.tabels";
+    let remote: Vec<_> = ["csv", "json", "markdown", "table"]
+        .map(|format| asked(&["--output", format, "-c", statements]))
+        .into_iter()
+        .chain([asked(&["-c", wrong]), asked(&["-c", "\\d catalog.tables"])])
+        .collect();
+    let (code, nodes, _) = asked(&["--output", "csv", "-c", "SELECT role, listeners FROM runtime.nodes"]);
+    assert_eq!(code, Some(0));
+    assert!(nodes.contains("serve") && nodes.contains(uri.strip_prefix("grpc://").unwrap()), "{nodes}");
+
+    // With its address in the config the service that holds the catalog is found.
+    let file = config.clone() + &format!("[flight]\nlisten = \"{}\"\n", uri.strip_prefix("grpc://").unwrap());
+    std::fs::write(place.file(), file).unwrap();
+    let output = place.run("sql", &["--output", "csv", "-c", "SELECT role FROM runtime.nodes"]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "role\nserve\n"), "{output:?}");
+    assert!(text(&output.stderr).contains(&uri), "{output:?}");
+    assert_eq!(serving.end(), Some(0));
+
+    let here = |more: &[&str]| {
+        let output = place.run("sql", more);
+        (output.status.code(), text(&output.stdout).to_owned(), text(&output.stderr).to_owned())
+    };
+    let local: Vec<_> = ["csv", "json", "markdown", "table"]
+        .map(|format| here(&["--output", format, "-c", statements]))
+        .into_iter()
+        .chain([here(&["-c", wrong]), here(&["-c", "\\d catalog.tables"])])
+        .collect();
+    assert_eq!(remote, local);
+}
+
+#[test]
+fn serve_without_a_door_is_wrong_usage() {
+    let place = Place::new("");
+    std::fs::write(place.file(), metastore("gone", "thrift://127.0.0.1:1")).unwrap();
+    let output = place.run("serve", &[]);
+    assert_eq!(output.status.code(), Some(64));
+    let told = text(&output.stderr);
+    assert!(told.starts_with("CONFIG_INVALID: ") && told.contains("[flight]"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(!place.0.path().join("skep-data").exists());
+}
+
+#[test]
+fn serve_on_a_port_that_is_taken_says_so_and_touches_nothing() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let place = Place::new("");
+    let config = metastore("gone", "thrift://127.0.0.1:1");
+    std::fs::write(place.file(), format!("{config}[flight]\nlisten = \"{address}\"\n")).unwrap();
+    let output = place.run("serve", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = text(&output.stderr);
+    assert!(told.starts_with("PORT_TAKEN: ") && told.contains(&address), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(!place.0.path().join("skep-data").exists());
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use skep::config::Config;
 use skep::config::example::example;
-use skep::config::options::{LogOptions, MetastoreOptions, SqlSection, StoreSection, TlsSection};
+use skep::config::options::{
+    FlightSection, LogOptions, MetastoreOptions, SqlSection, StoreSection, TlsSection,
+};
 
 const ONE: &str = "[[metastore]]\nname = \"dc1\"\nuris = [\"thrift://h:9083\"]\n";
 
@@ -90,7 +92,15 @@ const BAD: &[(&str, &str)] = &[
         "[[metastore]]\nname = \"a\"\nuris = [\"thrift://h:1\"]\n[metastore.tls]\nca_file = \"none.pem\"\n",
         "etc/skep.toml line 4, metastore.tls.ca_file: etc/none.pem: No such file or directory (os error 2)",
     ),
-    ("[flight]\n", "etc/skep.toml line 1, [flight]: this build does not have SQL over Flight yet"),
+    (
+        "[flight]\nlisten = \"0.0.0.0:32010\"\n",
+        "etc/skep.toml line 1, flight.listen: \"0.0.0.0:32010\" can be reached from other machines, and this build has neither TLS nor authentication",
+    ),
+    (
+        "[flight]\nlisten = \"localhost\"\n",
+        "etc/skep.toml line 1, flight.listen: \"localhost\" is no address to listen on",
+    ),
+    ("[flight]\nport = 1\n", "etc/skep.toml line 2, flight.port: unknown key; known ones here are listen"),
     ("[door]\n", "etc/skep.toml line 1, [door]: this build does not have the Thrift front door yet"),
     ("[http]\n", "etc/skep.toml line 1, [http]: this build does not have metrics and health over HTTP yet"),
     ("[zookeeper]\n", "etc/skep.toml line 1, [zookeeper]: this build does not have ZooKeeper yet"),
@@ -143,6 +153,7 @@ fn example_is_exactly_the_defaults() {
     assert_eq!(config.log, LogOptions::default());
     assert_eq!(config.store, StoreSection::default());
     assert_eq!(config.sql, SqlSection::default());
+    assert_eq!(config.flight, Some(FlightSection::default()));
     let [metastore] = &config.metastores[..] else { panic!("one metastore") };
     let uris = vec!["thrift://hms1.example:9083".to_owned()];
     let defaults = MetastoreOptions { name: "dc1".to_owned(), uris, ..MetastoreOptions::default() };

@@ -117,3 +117,6 @@ pub const HIVE_4_2_0: &str = "
     org.apache.httpcomponents:httpclient:4.5.13
     org.apache.httpcomponents:httpcore:4.4.13
     org.apache.hadoop:hadoop-hdfs:3.4.1";
+
+/// The Flight SQL driver, with all that it needs in it. 19.0.0 does not load in DBeaver.
+pub const FLIGHT_SQL_JDBC: &str = "org.apache.arrow:flight-sql-jdbc-driver:18.3.0";

@@ -13,6 +13,7 @@ pub mod machine;
 pub mod metastore;
 pub mod parts;
 pub mod process;
+pub mod python;
 pub mod skep;
 pub mod spark;
 

@@ -294,6 +294,20 @@ pub fn client_classes(release: Release) -> PathBuf {
     classes(&format!("client-{release}"), &["common", own], &class_path_files(release))
 }
 
+/// Runs `tests/java/jdbc/Jdbc.java` with these arguments and the Flight SQL JDBC driver; gives the
+/// lines that it printed, panics when it fails.
+pub fn jdbc(arguments: &[&str]) -> Vec<String> {
+    let driver = jars("flight-sql-jdbc-18.3.0", libraries::FLIGHT_SQL_JDBC);
+    let classes = classes("jdbc", &["jdbc"], ".");
+    let mut command = java(25..=99).command();
+    command
+        .args(["--add-opens=java.base/java.nio=ALL-UNNAMED", "-Xmx256m", "-cp"])
+        .arg(format!("{}:{}/*", classes.display(), driver.display()))
+        .arg("Jdbc")
+        .args(arguments);
+    run("the JDBC client", "", &mut command).lines().map(str::to_owned).collect()
+}
+
 /// Runs SQL on the Derby database in `folder`, with the Derby of a release.
 pub fn derby(release: Release, folder: &Path, sql: &str) {
     let tools = classes("tools", &["tools"], ".");

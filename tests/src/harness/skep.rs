@@ -98,13 +98,15 @@ pub struct Skep {
 }
 
 impl Skep {
-    /// With this text as config file; `data_dir` is put before it.
+    /// With this text as config file; `data_dir` is put before it, and behind it a door for SQL
+    /// clients on a free port.
     pub fn with_config(text: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("skep-test-")
             .tempdir()
             .expect("the temporary folder can be written");
-        fs::write(folder.path().join("skep.toml"), format!("data_dir = \"data\"\n{text}"))
+        let door = "[flight]\nlisten = \"127.0.0.1:0\"\n";
+        fs::write(folder.path().join("skep.toml"), format!("data_dir = \"data\"\n{text}\n{door}"))
             .expect("the temporary folder can be written");
         Self { folder }
     }
@@ -149,6 +151,23 @@ impl Skep {
     /// Starts `skep serve`.
     pub fn serve(&self) -> Guarded {
         self.start("serve")
+    }
+
+    /// Where the service that was started last answers SQL clients, `grpc://HOST:PORT`.
+    pub fn sql_door(&self) -> String {
+        super::eventually("a door in the log", Duration::from_secs(60), || {
+            let log = self.log();
+            let told = log.split_whitespace().find_map(|word| word.strip_prefix("flight="));
+            told.map(str::to_owned).ok_or(log)
+        })
+    }
+
+    /// Waits until the service that was started last has mirrored its first metastore.
+    pub fn wait_until_mirrored(&self) {
+        super::eventually("the first mirror", Duration::from_secs(60), || {
+            let log = self.log();
+            if log.contains("mirrored, following") { Ok(()) } else { Err(log) }
+        });
     }
 
     /// What the process started last printed.

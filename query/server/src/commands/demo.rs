@@ -21,7 +21,7 @@ use crate::config::{Config, MetastoreConfig};
 use crate::exit::Exit;
 use crate::follow::Followers;
 use crate::output::grouped;
-use crate::shell::{Ask, Shell};
+use crate::shell::{Ask, Asked, Shell};
 use crate::{logging, wire};
 
 /// Longest wait for the first mirror: a machine that is much slower than any is told so.
@@ -68,7 +68,7 @@ pub fn run(ask: &Ask) -> Result<Exit, Fault> {
     let servers: Arc<[SampleServer]> = servers.into();
     let config = config(folder.path(), &servers);
     let catalog = wire::open_catalog(&config)?;
-    let engine = wire::engine(&catalog, &config, "demo")?;
+    let engine = wire::engine(&catalog, &config, "demo", &[])?;
     let followers = runtime.block_on(async {
         let mut followers = Followers::new(Arc::clone(&catalog));
         followers.set(&config.metastores).await?;
@@ -81,7 +81,7 @@ pub fn run(ask: &Ask) -> Result<Exit, Fault> {
     let banner = banner(&catalog, started.elapsed());
     // From here on Ctrl-C cancels a statement.
     interrupted.abort();
-    let exit = Shell::new(engine, ask.output).run(&runtime, script.as_deref(), &banner);
+    let exit = Shell::new(Asked::Engine(engine), ask.output).run(&runtime, script.as_deref(), &banner);
     runtime.block_on(followers.stop());
     runtime.shutdown_background();
     Ok(exit)
@@ -136,6 +136,7 @@ fn config(folder: &Path, servers: &[SampleServer]) -> Config {
         log: LogOptions::default(),
         store: StoreSection { disk_free_bytes_min: 64 << 20, ..StoreSection::default() },
         sql: SqlSection::default(),
+        flight: None,
         metastores: metastores.collect(),
     }
 }

@@ -1,4 +1,4 @@
-//! `skep serve`: follows the metastores until it is told to end.
+//! `skep serve`: follows the metastores and answers SQL clients until it is told to end.
 //!
 //! SIGTERM and SIGINT end it, SIGHUP reads the config again: metastores and log level change at
 //! once, everything else is named as needing a restart.
@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skep_catalog::change::FollowState;
-use skep_catalog::fault::Fault;
+use skep_catalog::fault::{Code, Fault};
 use skep_catalog::store::Catalog;
+use skep_flight::{Door, Key, check_listen};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::runtime;
@@ -20,6 +21,10 @@ use crate::{logging, wire};
 
 /// Time for the last write to the disk at the end; what is not written by then is read again.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(800);
+/// Time for calls under way at the end.
+const CALLS_TIMEOUT: Duration = Duration::from_secs(5);
+/// File of the key that tickets are signed with, in the folder of the catalog.
+const KEY_FILE: &str = "flight.key";
 /// Between looks at what the followers do.
 const STATES_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -38,6 +43,7 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
 
+    let door = listen_to_clients(&config).await?;
     let opening = config.clone();
     let open = tokio::task::spawn_blocking(move || wire::open_catalog(&opening));
     let catalog = tokio::select! {
@@ -45,13 +51,17 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
         _ = terminate.recv() => return Ok(Exit::Done),
         _ = interrupt.recv() => return Ok(Exit::Done),
     };
+    let engine = wire::engine(&catalog, &config, "serve", &[("flight", door.address())])?;
+    let key = Key::in_file(&config.root.data_dir.join(KEY_FILE))?;
+    let door = door.open(Arc::clone(&engine), key)?;
     let mut followers = Followers::new(Arc::clone(&catalog));
     followers.set(&config.metastores).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         metastores = config.metastores.len(),
         store = %config.root.data_dir.display(),
-        "serving, no door is configured: the metastores are followed"
+        flight = %format_args!("grpc://{}", door.address()),
+        "serving"
     );
     let mut states = States::default();
     loop {
@@ -63,6 +73,10 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
         }
     }
     tracing::info!("ending");
+    if !door.close(CALLS_TIMEOUT).await {
+        tracing::warn!(timeout_ms = CALLS_TIMEOUT.as_millis(), "calls of clients cut off");
+    }
+    drop(engine);
     followers.stop().await;
     close(catalog).await;
     tracing::info!("ended");
@@ -71,6 +85,22 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
 
 fn listen(kind: SignalKind) -> Result<Signal, Fault> {
     signal(kind).map_err(|error| Fault::internal("listening to signals", error.to_string()))
+}
+
+/// Listens before the catalog is opened: a port that is taken is told at once, and clients that come
+/// early wait.
+///
+/// Errors: `CONFIG_INVALID`, `PORT_TAKEN`.
+async fn listen_to_clients(config: &Config) -> Result<Door, Fault> {
+    let invalid = |why: String, fix: &str| {
+        Fault::new(Code::CONFIG_INVALID, config.file.display().to_string(), why).with_fix(fix)
+    };
+    let Some(flight) = &config.flight else {
+        let fix = "Add a section [flight] with listen = \"127.0.0.1:32010\", or mirror without a service: skep sync.";
+        return Err(invalid("no door is configured: nobody could ask the service anything".to_owned(), fix));
+    };
+    let address = check_listen(&flight.listen).map_err(|(why, fix)| invalid(why, fix))?;
+    Door::listen(address).await
 }
 
 /// Writes and lets go of the store, on a thread of its own: sled can hang when the disk is full.

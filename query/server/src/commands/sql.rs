@@ -1,13 +1,16 @@
-//! `skep sql`: the shell on the local catalog, in this process.
+//! `skep sql`: the shell on the local catalog in this process, or on a running service.
 
 use skep_catalog::fault::{Code, Fault};
 use skep_catalog::snapshot::Snapshot;
 use skep_catalog::store::Catalog;
+use skep_flight::client::Client;
+use skep_query::describe::Names;
+use tokio::runtime::Runtime;
 
 use super::runtime;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::shell::{Ask, Shell};
+use crate::shell::{Ask, Asked, Shell};
 use crate::{console, logging, wire};
 
 /// Runs the command. Nothing is read from any metastore, and nothing in the catalog changes.
@@ -21,8 +24,13 @@ pub fn run(config: &Config, ask: &Ask) -> Result<Exit, Fault> {
     }
     let script = ask.script()?;
     let runtime = runtime()?;
-    let catalog = wire::open_catalog(config)?;
-    let engine = wire::engine(&catalog, config, "sql")?;
+    let catalog = match wire::open_catalog(config) {
+        Err(fault) if fault.code == Code::STORE_LOCKED => {
+            return on_holder(config, fault, ask, &runtime, script.as_deref());
+        }
+        opened => opened?,
+    };
+    let engine = wire::engine(&catalog, config, "sql", &[])?;
     let snapshot = catalog.snapshot();
     let partial = lacking(&snapshot, config);
     if !partial.is_empty() {
@@ -38,7 +46,7 @@ pub fn run(config: &Config, ask: &Ask) -> Result<Exit, Fault> {
         env!("CARGO_PKG_VERSION"),
         folder.display()
     );
-    let exit = Shell::new(engine, ask.output).run(&runtime, script.as_deref(), &banner);
+    let exit = Shell::new(Asked::Engine(engine), ask.output).run(&runtime, script.as_deref(), &banner);
     runtime.shutdown_background();
     Ok(exit)
 }
@@ -50,4 +58,46 @@ fn lacking<'a>(snapshot: &'a Snapshot, config: &'a Config) -> Vec<&'a str> {
     let named = config.metastores.iter().map(|metastore| metastore.options.name.as_str());
     let unknown = named.filter(|name| !is_known(name));
     partial.map(|metastore| metastore.name.as_ref()).chain(unknown).collect()
+}
+
+/// Asks the service that holds the catalog, if the config tells where it is and it answers.
+fn on_holder(
+    config: &Config,
+    locked: Fault,
+    ask: &Ask,
+    runtime: &Runtime,
+    script: Option<&str>,
+) -> Result<Exit, Fault> {
+    let Some(uri) = config.flight.as_ref().map(|flight| format!("grpc://{}", flight.listen)) else {
+        return Err(locked);
+    };
+    // Without an answer from there the lock is the news.
+    let Ok(client) = runtime.block_on(Client::connect(&uri)) else { return Err(locked) };
+    console::note(format_args!("A service holds {}: asking it at {uri}\n", config.root.data_dir.display()));
+    on_service(client, ask, runtime, script)
+}
+
+/// Runs the command on the service at `uri`.
+pub fn run_connected(uri: &str, ask: &Ask) -> Result<Exit, Fault> {
+    logging::start("warn", "text");
+    let script = ask.script()?;
+    let runtime = runtime()?;
+    let client = runtime.block_on(Client::connect(uri))?;
+    let exit = on_service(client, ask, &runtime, script.as_deref());
+    runtime.shutdown_background();
+    exit
+}
+
+fn on_service(client: Client, ask: &Ask, runtime: &Runtime, script: Option<&str>) -> Result<Exit, Fault> {
+    let banner = format!(
+        "skep {} on {}: \\? for help, \\examples for questions\n",
+        env!("CARGO_PKG_VERSION"),
+        client.uri()
+    );
+    let asked = match script {
+        // Nothing is completed.
+        Some(_) => Asked::connected(client, Names::default()),
+        None => runtime.block_on(Asked::service(client))?,
+    };
+    Ok(Shell::new(asked, ask.output).run(runtime, script, &banner))
 }

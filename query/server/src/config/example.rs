@@ -1,6 +1,8 @@
 //! `skep config example`: the documented file, made from the declarations.
 
-use super::options::{LogOptions, MetastoreOptions, RootOptions, SqlSection, StoreSection, TlsSection};
+use super::options::{
+    FlightSection, LogOptions, MetastoreOptions, RootOptions, SqlSection, StoreSection, TlsSection,
+};
 use super::section::{OptionSpec, Section};
 use super::value::Rule;
 
@@ -15,6 +17,7 @@ pub fn example() -> String {
     section::<LogOptions>(&mut text, "[log]\n");
     section::<StoreSection>(&mut text, "[store]\n");
     section::<SqlSection>(&mut text, "[sql]\n");
+    section::<FlightSection>(&mut text, "[flight]\n");
     section::<MetastoreOptions>(&mut text, "[[metastore]]\n");
     section::<TlsSection>(&mut text, "# [metastore.tls]\n");
     text.truncate(text.trim_end().len());

@@ -18,18 +18,20 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use skep_catalog::fault::{Code, Fault};
+use skep_flight::check_listen;
 use skep_hms::{Client, ClientOptions};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use options::{LogOptions, MetastoreOptions, RootOptions, SqlSection, StoreSection, TlsSection};
+use options::{
+    FlightSection, LogOptions, MetastoreOptions, RootOptions, SqlSection, StoreSection, TlsSection,
+};
 use reader::{Source, TableReader};
 use section::{Section, Setting};
 
 /// Sections that belong to parts which this build does not have: refused, so that nobody
 /// believes that a door is open.
 const NOT_YET: &[(&str, &str)] = &[
-    ("flight", "SQL over Flight"),
     ("door", "the Thrift front door"),
     ("http", "metrics and health over HTTP"),
     ("zookeeper", "ZooKeeper"),
@@ -65,6 +67,8 @@ pub struct Config {
     pub store: StoreSection,
     /// SQL limits.
     pub sql: SqlSection,
+    /// Door for SQL clients, when its section is there.
+    pub flight: Option<FlightSection>,
     /// Metastores in the order of the file; at least one.
     pub metastores: Vec<MetastoreConfig>,
 }
@@ -113,14 +117,21 @@ impl Config {
             source,
             offset: 0,
             table: top,
-            tables_within: &["log", "store", "sql", "metastore"],
+            tables_within: &["log", "store", "sql", "flight", "metastore"],
         };
         let root = RootOptions::read(&mut reader, folder)?;
         let log = read_section(&reader, folder)?.unwrap_or_default();
         let store = read_section(&reader, folder)?.unwrap_or_default();
         let sql = read_section(&reader, folder)?.unwrap_or_default();
+        let flight: Option<FlightSection> = read_section(&reader, folder)?;
+        if let Some(flight) = &flight {
+            check_listen(&flight.listen).map_err(|(why, fix)| {
+                let offset = reader.get("flight").map_or(0, |(offset, _)| offset);
+                source.invalid(offset, "flight.listen", why).with_fix(fix)
+            })?;
+        }
         let metastores = read_metastores(&reader, folder)?;
-        Ok(Self { file: file.to_owned(), root, log, store, sql, metastores })
+        Ok(Self { file: file.to_owned(), root, log, store, sql, flight, metastores })
     }
 
     /// Every option with the value in effect, metastores by name (`metastore.dc1.follow`).
@@ -129,6 +140,10 @@ impl Config {
         settings.extend(self.log.settings());
         settings.extend(self.store.settings());
         settings.extend(self.sql.settings());
+        settings.extend(match &self.flight {
+            Some(flight) => flight.settings(),
+            None => closed(FlightSection::default().settings()),
+        });
         for metastore in &self.metastores {
             let of_metastore = metastore.options.settings().into_iter();
             let of_tls = metastore.tls.iter().flat_map(Section::settings);
@@ -140,6 +155,11 @@ impl Config {
         }
         settings
     }
+}
+
+/// Options of a door that is not open.
+fn closed(settings: Vec<Setting>) -> Vec<Setting> {
+    settings.into_iter().map(|setting| Setting { value: None, default: None, ..setting }).collect()
 }
 
 /// Reads `[S::PATH]` (the part after the last dot) below `parent`; `None` when it is not there.

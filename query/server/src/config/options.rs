@@ -63,6 +63,16 @@ section! {
 }
 
 section! {
+    /// SQL for clients and BI tools (Flight SQL): `skep serve` opens this door when the section is here.
+    struct FlightSection in "flight" {
+        /// Address to listen on: an IP address of this machine's loopback, and a port; port 0 takes
+        /// a free one, shown in runtime.nodes. Other addresses are refused while there is neither
+        /// TLS nor authentication.
+        listen: String = "127.0.0.1:32010".to_owned(), Any;
+    }
+}
+
+section! {
     /// A Hive Metastore to mirror; repeat the section for each.
     struct MetastoreOptions in "metastore" {
         /// Name, unique: letters, digits, - and _, at most 64. It is the metastore_name of every row.
@@ -123,6 +133,7 @@ pub fn home_of(key: &str) -> Option<String> {
         ("[log]", has(LogOptions::options())),
         ("[store]", has(StoreSection::options())),
         ("[sql]", has(SqlSection::options())),
+        ("[flight]", has(FlightSection::options())),
         ("[[metastore]]", has(MetastoreOptions::options())),
         ("[metastore.tls]", has(TlsSection::options())),
     ];

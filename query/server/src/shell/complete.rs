@@ -5,11 +5,10 @@ use std::sync::Arc;
 use rustyline::completion::{Completer, Pair};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Helper, Highlighter, Hinter};
-use skep_query::Engine;
 use skep_query::describe::Names;
 
-use super::meta;
 use super::split::split;
+use super::{Asked, meta};
 
 /// Candidates that are shown at once.
 const CANDIDATES_MAX: usize = 200;
@@ -66,13 +65,13 @@ const COMMANDS: &[&str] =
 /// rustyline's helper.
 #[derive(Helper, Hinter, Highlighter)]
 pub struct Completion {
-    engine: Arc<Engine>,
+    asked: Arc<Asked>,
 }
 
 impl Completion {
-    /// Names come from `engine`, anew at each use.
-    pub fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+    /// Names come from `asked`, anew at each use.
+    pub fn new(asked: Arc<Asked>) -> Self {
+        Self { asked }
     }
 }
 
@@ -87,7 +86,7 @@ impl Completer for Completion {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let (begin, candidates) = candidates(&self.engine.names(), &line[..at]);
+        let (begin, candidates) = candidates(&self.asked.names(), &line[..at]);
         let pairs = candidates.into_iter().map(|text| Pair { display: text.clone(), replacement: text });
         Ok((begin, pairs.collect()))
     }

@@ -1,7 +1,8 @@
-//! The SQL shell, over an engine in this process: `-c`, `-f`, standard input, or a prompt.
+//! The SQL shell, over an engine in this process or a service: `-c`, `-f`, standard input, or a prompt.
 //!
 //! Standard output carries results only; everything else goes to standard error.
 
+mod asked;
 mod complete;
 mod meta;
 mod prompt;
@@ -14,13 +15,14 @@ use std::time::Instant;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
 use skep_catalog::fault::{Code, Fault};
-use skep_query::Engine;
+use skep_query::describe::describe;
 use skep_query::spec::examples::EXAMPLES;
 use skep_query::spec::{SCHEMAS, TABLES};
 
 use crate::console;
 use crate::exit::{Exit, report};
 use crate::output::{Format, PrintError, Printer, TableStyle, grouped};
+pub use asked::Asked;
 use meta::Meta;
 
 /// Rows of a table on a terminal.
@@ -91,17 +93,22 @@ enum Next {
 
 /// A shell.
 pub struct Shell {
-    engine: Arc<Engine>,
+    asked: Arc<Asked>,
     format: Format,
     is_expanded: bool,
     shows_timing: bool,
 }
 
 impl Shell {
-    /// A shell over `engine`.
-    pub fn new(engine: Arc<Engine>, format: Option<Format>) -> Self {
+    /// A shell that asks this one.
+    pub fn new(asked: Asked, format: Option<Format>) -> Self {
         let shows_timing = std::io::stderr().is_terminal();
-        Self { engine, format: format.unwrap_or(Format::Table), is_expanded: false, shows_timing }
+        Self {
+            asked: Arc::new(asked),
+            format: format.unwrap_or(Format::Table),
+            is_expanded: false,
+            shows_timing,
+        }
     }
 
     /// Runs the script (see [`Ask::script`]), or a prompt after `banner`.
@@ -155,9 +162,9 @@ impl Shell {
     }
 
     async fn print_sql(&self, sql: &str) -> Result<(u64, Option<String>), PrintError> {
-        let mut result = self.engine.query(sql).await?;
+        let mut result = self.asked.query(sql).await?;
         let mut out = std::io::BufWriter::new(std::io::stdout());
-        let mut printer = Printer::new(self.format, self.style(), &result.schema, &mut out)?;
+        let mut printer = Printer::new(self.format, self.style(), result.schema(), &mut out)?;
         while let Some(batch) = result.next().await {
             printer.batch(&batch?)?;
         }
@@ -243,7 +250,7 @@ impl Shell {
                 ]);
             }
             Meta::Columns(table) => {
-                let table = self.engine.describe(&table)?;
+                let table = describe(&table)?;
                 let columns = || table.columns.iter();
                 console::note(format_args!("{}: {}\n", table.full_name(), table.comment));
                 let positions: Int64Array = (1..).take(table.columns.len()).map(Some).collect();

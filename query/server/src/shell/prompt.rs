@@ -80,7 +80,7 @@ impl Shell {
             .edit_mode(EditMode::Emacs)
             .build();
         let mut editor = Editor::with_config(config)?;
-        editor.set_helper(Some(Completion::new(Arc::clone(&self.engine))));
+        editor.set_helper(Some(Completion::new(Arc::clone(&self.asked))));
         Ok(editor)
     }
 }

@@ -1,0 +1,98 @@
+//! Faults as gRPC tells them.
+
+use skep_catalog::fault::{Blame, Code, Fault};
+use tonic::metadata::MetadataMap;
+use tonic::{Code as GrpcCode, Status};
+
+use crate::limits::ERROR_CHARS_MAX;
+
+/// Header with the stable code of the fault.
+pub const CODE_HEADER: &str = "skep-code";
+
+/// The status that a fault is: its whole text, and its code in a header of its own.
+pub fn status(fault: Fault) -> Status {
+    let mut headers = MetadataMap::new();
+    if let Ok(value) = fault.code.as_str().parse() {
+        headers.insert(CODE_HEADER, value);
+    }
+    let code = grpc_code(fault.code);
+    Status::with_metadata(code, text(fault), headers)
+}
+
+/// Cut in the middle when it is too long: the advice comes last.
+fn text(mut fault: Fault) -> String {
+    let is_too_long = |text: &str| ERROR_CHARS_MAX < text.chars().count();
+    if is_too_long(&fault.to_string()) {
+        fault.why = fault.why.chars().take(ERROR_CHARS_MAX / 2).collect::<String>() + " ...";
+    }
+    let text = fault.to_string();
+    if is_too_long(&text) { text.chars().take(ERROR_CHARS_MAX).collect() } else { text }
+}
+
+fn grpc_code(code: Code) -> GrpcCode {
+    match code {
+        Code::SQL_TIMEOUT => GrpcCode::DeadlineExceeded,
+        Code::SQL_CANCELLED => GrpcCode::Cancelled,
+        Code::SQL_MEMORY | Code::SQL_TOO_MANY_ROWS | Code::SQL_BUSY | Code::STORE_FULL => {
+            GrpcCode::ResourceExhausted
+        }
+        // Asked again, the same statement goes through.
+        Code::SNAPSHOT_GONE => GrpcCode::Aborted,
+        Code::NOT_SUPPORTED => GrpcCode::Unimplemented,
+        Code::STORE_DAMAGED => GrpcCode::DataLoss,
+        Code::METASTORE_UNKNOWN => GrpcCode::NotFound,
+        other => match other.blame() {
+            Blame::Caller => GrpcCode::InvalidArgument,
+            Blame::Metastore | Blame::Machine => GrpcCode::Unavailable,
+            Blame::Skep => GrpcCode::Internal,
+        },
+    }
+}
+
+/// A status that the protocol's own code made, which does not know of faults: what it could not
+/// read is the caller's mistake.
+pub fn from_protocol(status: Status) -> Status {
+    if status.metadata().contains_key(CODE_HEADER) {
+        return status;
+    }
+    match status.code() {
+        GrpcCode::Internal | GrpcCode::InvalidArgument => self::status(unreadable("call", status.message())),
+        GrpcCode::Unimplemented => self::status(not_supported(status.message())),
+        _ => status,
+    }
+}
+
+/// A request that cannot be read.
+pub fn unreadable(what: &str, why: &str) -> Fault {
+    Fault::new(Code::REQUEST_INVALID, format!("{what} cannot be read"), why)
+}
+
+/// A request for something that skep does not have.
+pub fn not_supported(what: &str) -> Fault {
+    Fault::new(Code::NOT_SUPPORTED, "call refused", format!("there is no {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bugs_of_skep_are_internal_errors() {
+        for code in Code::ALL {
+            let is_internal = grpc_code(*code) == GrpcCode::Internal;
+            assert_eq!(is_internal, code.blame() == Blame::Skep, "{}", code.as_str());
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_keeps_its_begin_and_its_advice() {
+        let fault = Fault::new(Code::SQL_SYNTAX, "statement", "ü".repeat(100_000)).with_fix("Do this.");
+        let status = status(fault);
+        assert!(status.message().starts_with("SQL_SYNTAX: statement: ü"));
+        assert!(
+            status.message().ends_with("... . Fix: Do this.") || status.message().ends_with("Fix: Do this.")
+        );
+        assert!(status.message().chars().count() <= ERROR_CHARS_MAX);
+        assert_eq!(status.metadata().get(CODE_HEADER).map(|v| v.as_bytes()), Some("SQL_SYNTAX".as_bytes()));
+    }
+}

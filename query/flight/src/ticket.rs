@@ -1,0 +1,45 @@
+//! What clients carry for us between two calls. Sealed, so that it comes back unchanged.
+
+use prost::Message;
+
+/// A prepared statement, with the values that were bound to it.
+#[derive(Clone, PartialEq, Message)]
+pub struct Handle {
+    /// The text as it was sent.
+    #[prost(string, tag = "1")]
+    pub sql: String,
+    /// Schema of tables that are named without one.
+    #[prost(string, tag = "2")]
+    pub schema: String,
+    /// One row of values as an Arrow stream; empty when none are bound.
+    #[prost(bytes = "vec", tag = "3")]
+    pub parameters: Vec<u8>,
+}
+
+/// The rows of one execution, all from one snapshot.
+#[derive(Clone, PartialEq, Message)]
+pub struct Ticket {
+    /// What is run.
+    #[prost(message, required, tag = "1")]
+    pub statement: Handle,
+    /// The snapshot, kept in the process that `instance` names.
+    #[prost(uint64, tag = "2")]
+    pub snapshot_id: u64,
+    /// Number of the process.
+    #[prost(fixed64, tag = "3")]
+    pub instance: u64,
+    /// Number of the execution, by which it is cancelled.
+    #[prost(fixed64, tag = "4")]
+    pub execution: u64,
+    /// Microseconds since 1970.
+    #[prost(int64, tag = "5")]
+    pub expires_at: i64,
+}
+
+/// The options of a session.
+#[derive(Clone, PartialEq, Message)]
+pub struct Session {
+    /// Schema of tables that are named without one.
+    #[prost(string, tag = "1")]
+    pub schema: String,
+}

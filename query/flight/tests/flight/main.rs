@@ -1,0 +1,11 @@
+//! The promises of the Flight SQL door, over a real connection with a real client.
+#![allow(clippy::unwrap_used)]
+
+mod cancel;
+mod door;
+mod errors;
+mod fixture;
+mod metadata;
+mod prepared;
+mod sessions;
+mod statements;
