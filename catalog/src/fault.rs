@@ -67,6 +67,8 @@ codes! {
     STORE_DAMAGED, Machine, false, "The store holds bytes that cannot be read.", "skep rebuilds the mirror from the metastores; check the disk.";
     STORE_FORMAT, Machine, false, "The store was written by a newer skep.", "Use that version, or remove data_dir and mirror again.";
     STORE_IO, Machine, true, "Reading or writing the store failed.", "Check the volume of data_dir.";
+    JOURNAL_DAMAGED, Machine, false, "The journal of accepted changes holds bytes that cannot be read.", "Check the disk and bring the journal back from a backup.";
+    JOURNAL_IO, Machine, true, "Reading or writing the journal of accepted changes failed.", "Check the volume of data_dir, then restart skep: what the disk holds shows then.";
     CONFIG_UNREADABLE, Caller, false, "The config file cannot be read.", "Check path and permissions.";
     CONFIG_INVALID, Caller, false, "The config file holds something that is not valid.", "Correct the named key; `skep config example` prints a documented file.";
     PORT_TAKEN, Machine, true, "The address to listen on is taken.", "Stop what listens there, or change the listen option.";
@@ -87,6 +89,8 @@ codes! {
     REQUEST_INVALID, Caller, false, "A request of the SQL protocol cannot be read.", "Use a Flight SQL client, such as ADBC or the Flight SQL JDBC driver.";
     NOT_SUPPORTED, Caller, false, "skep does not have this part of the SQL protocol.", "Do without it: statements, prepared statements, metadata, sessions and cancelling are there.";
     SQL_FAILED, Caller, false, "The statement failed while it ran.", "Correct the value or the function that the message is about.";
+    CALL_INVALID, Caller, false, "The procedure or one of its arguments is not valid.", "runtime.procedures and runtime.procedure_parameters list what there is.";
+    CALL_CONFLICT, Caller, true, "The object was changed since the version that the call expects.", "Look at it again, then repeat the call with its version.";
     INTERNAL, Skep, false, "A bug in skep.", "Please report it with the message.";
 }
 

@@ -7,13 +7,17 @@
 //! - [`mirror`]: decides what to read, when, and turns what was read into [`change::Change`]s;
 //! - [`change`]: the one vocabulary of everything that can happen to the mirror;
 //! - [`store`]: applies changes atomically and durably (sled), heals itself on open;
+//! - [`journal`]: keeps what no metastore could give back, durable before it is acknowledged;
+//! - [`control`]: decides calls, and what they lead to, on top of it;
 //! - [`snapshot`]: the immutable view that every reader works on.
 //!
 //! Deliberately absent: sockets, SQL, Arrow, Thrift, and clocks read directly. Objects keep the
 //! bytes that their metastore sent; only a [`ports::Decoder`] knows how to read them.
 
 pub mod change;
+pub mod control;
 pub mod fault;
+pub mod journal;
 pub mod limits;
 pub mod mirror;
 pub mod model;
