@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `skepjrnl` | 8 |
 //! | format | 4 |
-//! | generation | 8 |
+//! | volume | 8 |
 //! | salt | 8 |
 //! | checksum of the 28 before | 8 |
 //!
@@ -40,8 +40,8 @@ pub const RECORD_BYTES_MAX: usize = 256 << 20;
 pub struct Head {
     /// See [`FORMAT`].
     pub format: u32,
-    /// How many files there were until this one.
-    pub generation: u64,
+    /// Its number, from 1.
+    pub volume: u64,
     /// Seed of the checksums.
     pub salt: u64,
 }
@@ -51,7 +51,7 @@ impl Head {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(self.format.to_le_bytes());
-        bytes.extend(self.generation.to_le_bytes());
+        bytes.extend(self.volume.to_le_bytes());
         bytes.extend(self.salt.to_le_bytes());
         let checksum = xxh3_64_with_seed(&bytes, self.salt);
         bytes.extend(checksum.to_le_bytes());
@@ -65,7 +65,7 @@ impl Head {
         let salt = number(content, 20)?;
         let is_whole = content.starts_with(MAGIC) && number(checksum, 0)? == xxh3_64_with_seed(content, salt);
         let format = u32::from_le_bytes(content.get(8..12)?.try_into().ok()?);
-        is_whole.then_some(Self { format, generation: number(content, 12)?, salt })
+        is_whole.then_some(Self { format, volume: number(content, 12)?, salt })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The journal: what cannot be fetched again from anywhere, durable before it is acknowledged.
 //!
-//! A folder with files `journal-<generation>`. Each begins with a checkpoint (the state of all
-//! records before it) and goes on with one record per change. A new generation is written beside
+//! A folder with files `journal-<volume>`. Each begins with a checkpoint (the state of all
+//! records before it) and goes on with one record per change. A new volume is written beside
 //! the old one, synced, and then given its name; the one before it is kept as a backup.
 //!
 //! Guarantees, against kill -9 and power loss at any point:
@@ -60,26 +60,25 @@ pub struct Opened {
 }
 
 impl Journal {
-    /// Opens the newest generation, or begins the first one. `salt` is to be random.
+    /// Opens the newest volume, or begins the first one. `salt` is to be random.
     pub fn open(disk: Box<dyn Disk>, salt: u64) -> Result<Opened, Fault> {
         let at = |name: &str, what: &'static str| {
             let what = format!("journal {}: {what}", disk.show(name));
             move |error: io::Error| Fault::new(Code::JOURNAL_IO, what, error.to_string())
         };
         let names = disk.names().map_err(at("", "list"))?;
-        let Some(generation) = names.iter().filter_map(|name| generation_of(name)).max() else {
-            let head = Head { format: FORMAT, generation: 1, salt };
+        let Some(volume) = names.iter().filter_map(|name| volume_of(name)).max() else {
+            let head = Head { format: FORMAT, volume: 1, salt };
             let name = file_name(1);
             let (file, bytes) = write(disk.as_ref(), &head, 0, &[]).map_err(at(&name, "begin"))?;
             give_name(disk.as_ref(), &name).map_err(at(&name, "begin"))?;
             let journal = Self { disk, file, name, head, number: 0, bytes, begun_bytes: bytes, broken: None };
             return Ok(Opened { journal, checkpoint: None, records: Vec::new(), cut_bytes: 0 });
         };
-        let name = file_name(generation);
+        let name = file_name(volume);
         let content = disk.read(&name).map_err(at(&name, "read"))?;
-        let read = read(&content, generation).map_err(|damage| {
-            let backup =
-                names.contains(&file_name(generation - 1)).then(|| disk.show(&file_name(generation - 1)));
+        let read = read(&content, volume).map_err(|damage| {
+            let backup = names.contains(&file_name(volume - 1)).then(|| disk.show(&file_name(volume - 1)));
             damage.fault(&disk.show(&name), backup)
         })?;
         let mut file = disk.open(&name).map_err(at(&name, "open"))?;
@@ -136,14 +135,14 @@ impl Journal {
         Ok(number)
     }
 
-    /// Begins a new generation with this state, which stands for all records until now.
+    /// Begins a new volume with this state, which stands for all records until now.
     pub fn checkpoint(&mut self, state: &[u8], salt: u64) -> Result<(), Fault> {
         self.check(state)?;
-        let head = Head { format: FORMAT, generation: self.head.generation + 1, salt };
+        let head = Head { format: FORMAT, volume: self.head.volume + 1, salt };
         // Until the new file has its name, the one before it is as good as it was.
         let (file, bytes) = write(self.disk.as_ref(), &head, self.number, state)
             .map_err(|error| self.io_fault("checkpoint", &error))?;
-        let name = file_name(head.generation);
+        let name = file_name(head.volume);
         if let Err(error) = give_name(self.disk.as_ref(), &name) {
             let fault = self.io_fault("checkpoint", &error);
             return Err(self.breaks(fault));
@@ -196,11 +195,11 @@ impl Journal {
         fault
     }
 
-    /// Removes every generation but this one and the one before it, and what was never finished.
+    /// Removes every volume but this one and the one before it, and what was never finished.
     /// What cannot be removed is in nobody's way.
     fn remove_others(&self, names: &[String]) {
         for name in names {
-            let is_old = generation_of(name).is_some_and(|other| other + 1 < self.head.generation);
+            let is_old = volume_of(name).is_some_and(|other| other + 1 < self.head.volume);
             if is_old || name == UNFINISHED {
                 let _ = self.disk.remove(name);
             }
@@ -208,13 +207,13 @@ impl Journal {
     }
 }
 
-fn file_name(generation: u64) -> String {
-    format!("{PREFIX}{generation}")
+fn file_name(volume: u64) -> String {
+    format!("{PREFIX}{volume}")
 }
 
-fn generation_of(name: &str) -> Option<u64> {
+fn volume_of(name: &str) -> Option<u64> {
     let number = name.strip_prefix(PREFIX)?;
-    number.parse().ok().filter(|generation| *generation > 0 && file_name(*generation) == name)
+    number.parse().ok().filter(|volume| *volume > 0 && file_name(*volume) == name)
 }
 
 /// Writes a file with a checkpoint that has no name yet. Returns it and its length.
@@ -271,14 +270,14 @@ impl Damage {
     }
 }
 
-fn read(content: &[u8], generation: u64) -> Result<Read<'_>, Damage> {
+fn read(content: &[u8], volume: u64) -> Result<Read<'_>, Damage> {
     let head = Head::decode(content).ok_or(Damage::At { offset: 0, number: 0 })?;
     if head.format > FORMAT {
         return Err(Damage::Newer(head.format));
     }
     // A file had its name only when head and checkpoint were on the disk.
     let first = content.get(HEAD_BYTES..).and_then(|rest| Frame::decode(rest, head.salt));
-    let (Some(first), true) = (first, head.generation == generation) else {
+    let (Some(first), true) = (first, head.volume == volume) else {
         return Err(Damage::At { offset: HEAD_BYTES, number: 0 });
     };
     let begun_bytes = HEAD_BYTES + first.bytes();

@@ -445,7 +445,7 @@ fn a_real_folder_keeps_what_a_dropped_journal_wrote() {
     assert_eq!(work(opened, 60), 60);
     assert_eq!(last(&open(3).unwrap()), 60);
     let left = std::fs::read_dir(folder.path().join("journal")).unwrap().count();
-    assert_eq!(left, 2, "the generation in use and the one before it");
+    assert_eq!(left, 2, "the volume in use and the one before it");
 }
 
 #[test]
@@ -453,7 +453,7 @@ fn a_newer_format_is_refused_and_says_so() {
     let disk = Simulated::new();
     work(open(&disk, 1).unwrap(), 3);
     disk.damage("journal-1", |bytes| {
-        let head = Head { format: FORMAT + 1, generation: 1, salt: 1 };
+        let head = Head { format: FORMAT + 1, volume: 1, salt: 1 };
         bytes[..HEAD_BYTES].copy_from_slice(&head.encode());
     });
     assert_eq!(open(&disk, 1).err().unwrap().code, Code::STORE_FORMAT);
