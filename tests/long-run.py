@@ -83,6 +83,12 @@ def kills():
     )
 
 
+def journal():
+    """Loss of power at any write of the journal, 1,000 seeds; damage to it, 20,000 times."""
+    command = ["cargo", "test", "--locked", "--workspace", "--lib", "journal", "--", "--nocapture"]
+    return results(run(command, SKEP_LONG="1"))
+
+
 def fuzz():
     """An hour of random and damaged bytes into everything that reads a metastore's bytes."""
     return results(
@@ -102,6 +108,7 @@ PARTS = {
     "first-build": ("README's first command, built from nothing", first_build),
     "ci": (".ci/run in a fresh clone, from nothing", ci),
     "kills": ("kill -9 during the first mirror and during event apply, 100 times each", kills),
+    "journal": ("Loss of power and damage of the journal, simulated", journal),
     "fuzz": ("An hour of fuzz of the codec", fuzz),
     "partitions-sql": ("SQL over 10 million partitions, beside DuckDB; memory, disk, restart", benchmark("partitions-sql")),
     "first-mirror": ("First mirror from the sample metastore, beside a bare client", benchmark("first-mirror")),
