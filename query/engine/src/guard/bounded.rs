@@ -45,7 +45,7 @@ pub struct Bounds {
 
 /// The function, held to these bounds.
 pub fn bounded(inner: Arc<ScalarUDF>, bounds: Bounds) -> Arc<ScalarUDF> {
-    Arc::new(ScalarUDF::new_from_impl(Bounded { inner, bounds, calls: 1, stop: None }))
+    Arc::new(ScalarUDF::new_from_impl(Bounded { inner, bounds, calls: 1, program_states: None, stop: None }))
 }
 
 /// Whether the function is one of these.
@@ -76,7 +76,6 @@ pub fn settled(plan: LogicalPlan, stop: &Arc<Stop>) -> Result<LogicalPlan> {
                     && let Some(bounded) = as_bounded(&call.func)
                 {
                     calls += usize::from(bounded.bounds.growth.is_some());
-                    bounded.check_constants(&call.args)?;
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
@@ -84,10 +83,16 @@ pub fn settled(plan: LogicalPlan, stop: &Arc<Stop>) -> Result<LogicalPlan> {
     })?;
     let settled = |part: Expr| match part {
         Expr::ScalarFunction(ScalarFunction { func, args }) => match as_bounded(&func) {
-            Some(Bounded { inner, bounds, .. }) => {
-                let (inner, stop) = (Arc::clone(inner), Some(Arc::clone(stop)));
-                let func = ScalarUDF::new_from_impl(Bounded { inner, bounds: *bounds, calls, stop });
-                Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func: Arc::new(func), args })))
+            Some(bounded) => {
+                let settled = Bounded {
+                    inner: Arc::clone(&bounded.inner),
+                    bounds: bounded.bounds,
+                    calls,
+                    program_states: bounded.constant_states(&args)?,
+                    stop: Some(Arc::clone(stop)),
+                };
+                let func = Arc::new(ScalarUDF::new_from_impl(settled));
+                Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
             }
             None => Ok(Transformed::no(Expr::ScalarFunction(ScalarFunction { func, args }))),
         },
@@ -132,6 +137,10 @@ struct Bounded {
     bounds: Bounds,
     /// Growing calls of the statement, this one included.
     calls: usize,
+    /// Size of the call's pattern, so that it is not compiled for every batch; none while the call
+    /// is planned, and without a pattern. It follows from the arguments, so it is no part of what
+    /// makes two calls equal.
+    program_states: Option<usize>,
     /// That of the statement; none while it is planned. All calls of a statement have the same, so
     /// it is no part of what makes two calls equal.
     stop: Option<Arc<Stop>>,
@@ -194,16 +203,15 @@ impl ScalarUDFImpl for Bounded {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let rows = if is_constant(&args.args) { 1 } else { args.number_rows };
         let Some(work) = self.bounds.work else { return self.grow(rows, args) };
-        let program_states = work.program_states(self.name(), &args.args)?;
+        let program_states = work.program_states(self.name(), &args.args, self.program_states)?;
         self.work(work, program_states, rows, args)
     }
 }
 
 impl Bounded {
-    /// Patterns and flags have to be constants, and small.
-    fn check_constants(&self, args: &[Expr]) -> Result<()> {
-        let Some(work) = self.bounds.work else { return Ok(()) };
-        let Some(places) = work.constants() else { return Ok(()) };
+    /// Size of the pattern; `None` without one. Patterns and flags have to be constants, and small.
+    fn constant_states(&self, args: &[Expr]) -> Result<Option<usize>> {
+        let Some(places) = self.bounds.work.and_then(Work::constants) else { return Ok(None) };
         let mut texts = [None, None];
         for (text, place) in texts.iter_mut().zip(places) {
             match args.get(place) {
@@ -212,7 +220,7 @@ impl Bounded {
                 None => {}
             }
         }
-        pattern::states(self.name(), texts[0], texts[1]).map(|_| ())
+        pattern::states(self.name(), texts[0], texts[1]).map(Some)
     }
 
     /// The call, in parts that end soon, and a place to stop before each.

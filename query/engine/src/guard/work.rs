@@ -51,14 +51,17 @@ impl Work {
         }
     }
 
-    /// Size of the pattern; 0 where there is none.
+    /// Size of the pattern, unless it is known; 0 where there is none.
     ///
     /// Errors: `SQL_FORBIDDEN` for one that is too large or not constant, `SQL_INVALID` for one
     /// that cannot be read.
-    pub fn program_states(self, name: &str, args: &[ColumnarValue]) -> Result<usize> {
+    pub fn program_states(self, name: &str, args: &[ColumnarValue], known: Option<usize>) -> Result<usize> {
         let Some(constants) = self.constants() else { return Ok(0) };
         if constants.iter().any(|place| matches!(args.get(*place), Some(ColumnarValue::Array(_)))) {
             return Err(pattern::not_constant(name));
+        }
+        if let Some(known) = known {
+            return Ok(known);
         }
         let [pattern, flags] = constants.map(|place| args.get(place).and_then(constant_text));
         pattern::states(name, pattern, flags)
