@@ -3,6 +3,7 @@
 //! Map of the crate, in the direction that a statement goes:
 //! - [`engine`]: takes statements, gives batches;
 //! - [`statement`]: what a statement is, beside its text;
+//! - [`caller`]: who asks, and what they may;
 //! - [`parameters`]: `?` and `$1`, their types and values;
 //! - [`leases`]: snapshots kept for rows that are asked for later;
 //! - [`supervise`]: sees one statement through, within bounds of time, memory and rows;
@@ -29,6 +30,7 @@
 mod aliased;
 mod bytes;
 mod cache;
+mod caller;
 mod chunk;
 mod coalesced;
 pub mod describe;
@@ -57,6 +59,7 @@ mod window;
 mod wrapper;
 
 pub use arrow;
+pub use caller::{Caller, Role};
 pub use engine::{Engine, EngineOptions, QueryResult};
 pub use guard::TEXT_BYTES_MAX;
 pub use leases::LEASE;

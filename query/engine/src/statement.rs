@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use skep_catalog::snapshot::Snapshot;
 
+use crate::caller::Caller;
 use crate::spec::DEFAULT_SCHEMA;
 
 /// One SQL text with everything that its rows depend on.
@@ -21,12 +22,21 @@ pub struct Statement {
     pub schema: &'static str,
     /// Time for the whole statement in ms, when the caller has less than the engine allows.
     pub timeout_ms: Option<u64>,
+    /// Who asks.
+    pub caller: Caller,
 }
 
 impl Statement {
-    /// A text without parameters, on the newest snapshot.
+    /// A text without parameters, on the newest snapshot, asked by the process itself.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), parameters: None, snapshot: None, schema: DEFAULT_SCHEMA, timeout_ms: None }
+        Self {
+            sql: sql.into(),
+            parameters: None,
+            snapshot: None,
+            schema: DEFAULT_SCHEMA,
+            timeout_ms: None,
+            caller: Caller::local(),
+        }
     }
 }
 
