@@ -317,7 +317,13 @@ impl Ledger {
     ) -> Result<(), Fault> {
         match kind {
             Record::Run => {
-                Arc::make_mut(&mut self.runs).insert(number, record::read_run(bytes)?);
+                let mut run = record::read_run(bytes)?;
+                // The store is open once at a time: the process that ran it is gone, and did not
+                // get to say when.
+                if run.state == "running" {
+                    run.state = "interrupted".into();
+                }
+                Arc::make_mut(&mut self.runs).insert(number, run);
             }
             Record::Events => {
                 let ring = Arc::make_mut(&mut self.events);

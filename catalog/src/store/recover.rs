@@ -15,6 +15,7 @@
 //!    checked when they are loaded, and [`super::Catalog`] empties a collection that fails then.
 
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,11 @@ pub(super) struct Opened {
 pub(super) fn open(path: &Path, options: &StoreOptions, decoder: &dyn Decoder) -> Result<Opened, Fault> {
     let mut report = OpenReport::default();
     let failed = |error: std::io::Error| io_fault(path, "open", &error);
-    fs::create_dir_all(path).map_err(failed)?;
+    fs::create_dir_all(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => failed(error)
+            .with_fix("A file stands where the folder has to be: change data_dir, or move the file."),
+        _ => failed(error),
+    })?;
     let lock = lock(path)?;
     // Twice at most: an empty folder holds nothing that could be damaged.
     for _ in 0..2 {

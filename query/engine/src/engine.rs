@@ -17,6 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::cache::Cache;
+use crate::counts::StatementCounts;
 use crate::guard;
 use crate::leases::Leases;
 use crate::memory;
@@ -65,6 +66,23 @@ impl Default for EngineOptions {
             result_rows_max: 10_000_000,
         }
     }
+}
+
+/// What is measured of an engine.
+#[derive(Clone, Debug)]
+pub struct Meters {
+    /// Statements that ended.
+    pub statements: StatementCounts,
+    /// Statements whose work has not ended, however they were answered.
+    pub statements_under_way: usize,
+    /// Memory that running statements keep.
+    pub memory_reserved_bytes: usize,
+    /// What they may keep together.
+    pub memory_pool_bytes: usize,
+    /// Decoded rows kept between statements.
+    pub cache_bytes: u64,
+    /// How many may be.
+    pub cache_bytes_max: u64,
 }
 
 /// SQL over one catalog.
@@ -181,6 +199,19 @@ impl Engine {
     /// Statements whose work has not ended, however it was answered.
     pub fn statements_under_way(&self) -> usize {
         self.inner.places.taken()
+    }
+
+    /// What its meters show now.
+    pub fn meters(&self) -> Meters {
+        let shared = &self.inner.shared;
+        Meters {
+            statements: shared.queries.counts.now(),
+            statements_under_way: self.statements_under_way(),
+            memory_reserved_bytes: shared.memory_pool.reserved(),
+            memory_pool_bytes: self.inner.options.memory_pool_bytes,
+            cache_bytes: shared.cache.bytes() as u64,
+            cache_bytes_max: shared.cache.bytes_max() as u64,
+        }
     }
 
     /// Sets the rows of `runtime.nodes`.

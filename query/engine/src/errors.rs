@@ -69,6 +69,14 @@ fn failed(text: &str) -> Fault {
 }
 
 fn unsupported(text: &str) -> Fault {
+    // What follows is the expression as DataFusion prints it for itself.
+    const LEFT_OVER: &str = "Physical plan does not support logical expression ScalarSubquery";
+    if text.contains(LEFT_OVER) {
+        let why =
+            "a sub-query that uses columns of the query around it stands where it cannot be made a join";
+        return Fault::new(Code::SQL_INVALID, "statement cannot be planned", why)
+            .with_fix("Compare them with =, or write the sub-query as a JOIN or a WITH.");
+    }
     let why = format!("not supported: {}", one_line(text));
     Fault::new(Code::SQL_INVALID, "statement cannot be planned", why)
 }

@@ -7,6 +7,7 @@
 //! - [`parameters`]: `?` and `$1`, their types and values;
 //! - [`leases`]: snapshots kept for rows that are asked for later;
 //! - [`supervise`]: sees one statement through, within bounds of time, memory and rows;
+//! - [`counts`]: how statements ended and how long they took, for those who watch;
 //! - [`threads`]: threads of its own for every statement;
 //! - [`stop`]: how a statement is made to end;
 //! - [`guard`]: refuses before planning what could not be planned or ended in bounds;
@@ -33,6 +34,7 @@ mod cache;
 mod caller;
 mod chunk;
 mod coalesced;
+mod counts;
 pub mod describe;
 pub mod engine;
 mod errors;
@@ -60,7 +62,8 @@ mod wrapper;
 
 pub use arrow;
 pub use caller::{Caller, Role};
-pub use engine::{Engine, EngineOptions, QueryResult};
+pub use counts::{DURATION_BOUNDS_S, StatementCounts};
+pub use engine::{Engine, EngineOptions, Meters, QueryResult};
 pub use guard::TEXT_BYTES_MAX;
 pub use leases::LEASE;
 pub use pinned::{Node, Setting};

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use skep_catalog::fault::{Code, Fault};
 
+use crate::counts::Counts;
+
 /// Ended statements kept.
 pub const HISTORY_ROWS_MAX: usize = 1_000;
 /// Characters kept of a statement's text.
@@ -55,6 +57,8 @@ pub struct Queries {
     next_id: AtomicU64,
     running: Mutex<BTreeMap<u64, Arc<Query>>>,
     ended: Mutex<VecDeque<EndedQuery>>,
+    /// Of all that ended.
+    pub counts: Counts,
 }
 
 impl Queries {
@@ -79,11 +83,13 @@ impl Queries {
     /// A statement ends.
     pub fn end(&self, query: &Arc<Query>, finished_at: i64, fault: Option<Fault>) {
         self.running.lock().remove(&query.query_id);
+        let query = EndedQuery { query: Arc::clone(query), finished_at, fault };
+        self.counts.add(&query);
         let mut ended = self.ended.lock();
         if ended.len() == HISTORY_ROWS_MAX {
             ended.pop_front();
         }
-        ended.push_back(EndedQuery { query: Arc::clone(query), finished_at, fault });
+        ended.push_back(query);
     }
 
     /// Statements that run.
@@ -113,5 +119,28 @@ mod tests {
         assert_eq!(ended.len(), HISTORY_ROWS_MAX);
         assert_eq!(ended[0].query.query_id, 6);
         assert!(queries.running().is_empty());
+    }
+
+    #[test]
+    fn ended_statements_are_counted_by_how_they_ended_and_how_long_they_took() {
+        let queries = Queries::default();
+        let fault = |code| Some(Fault::new(code, "statement", "for a reason"));
+        let ends = [
+            (1_000, None),
+            (1_001, fault(Code::SQL_TIMEOUT)),
+            (60_000_000, fault(Code::SQL_CANCELLED)),
+            (60_000_001, None),
+            // The clock was set back.
+            (-5, None),
+        ];
+        for (micros, fault) in ends {
+            let query = queries.begin("SELECT 1", 0);
+            query.row_count.store(2, Ordering::Relaxed);
+            queries.end(&query, micros, fault);
+        }
+        let counts = queries.counts.now();
+        assert_eq!((counts.done, counts.failed, counts.cancelled, counts.rows), (3, 1, 1, 10));
+        assert_eq!(counts.by_duration, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
+        assert!((counts.duration_s - 120.002_002).abs() < 1e-9, "{}", counts.duration_s);
     }
 }

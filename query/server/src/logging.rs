@@ -52,11 +52,7 @@ pub fn start(level: &str, format: &str) -> LevelHandle {
 
 /// Other crates speak up only when something is wrong.
 fn filter(level: &str) -> EnvFilter {
-    let ours = ["skep", "skep_catalog", "skep_hms", "skep_query", "skep_sample"];
     let others = if level == "error" { "error" } else { "warn" };
-    let mut text = others.to_owned();
-    for name in ours {
-        text.push_str(&format!(",{name}={level}"));
-    }
-    EnvFilter::new(text)
+    // The name of every crate of skep begins so.
+    EnvFilter::new(format!("{others},skep={level}"))
 }

@@ -205,7 +205,7 @@ fn demo_prints_results_only_and_leaves_nothing_behind() {
     let output = demo(&["--output", "json", "-f", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert_eq!(text(&output.stdout), "[{\"one\":1}]\n");
-    assert!(text(&output.stderr).starts_with("SQL_INVALID: "), "{output:?}");
+    assert!(text(&output.stderr).starts_with("SQL_INVALID: line 2, "), "{output:?}");
     assert_eq!(text(&output.stderr).lines().count(), 1, "{output:?}");
 
     std::fs::remove_file(file).unwrap();
@@ -595,5 +595,101 @@ fn rust_log_wins_over_the_level_also_after_sighup() {
     place.write(&(config("warn") + &metastore("two", &two.uri())));
     serving.signal(Signal::HUP);
     serving.wait_for("added=two");
+    assert_eq!(serving.end(), Some(0));
+}
+
+/// What `path` answers: status, headers and body.
+fn http(address: &str, request: &str) -> (u16, String, String) {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "{request} HTTP/1.1\r\nHost: skep\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
+    (status, head.to_lowercase(), body.to_owned())
+}
+
+/// The value of a meter as it is printed.
+fn meter(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+    line.map(|line| line.rsplit(' ').next().unwrap().to_owned())
+}
+
+#[test]
+fn serve_tells_its_health_and_its_meters_over_http() {
+    use std::io::{Read, Write};
+    let server = sample("one");
+    // Connects, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent_uri = format!("thrift://{}", silent.local_addr().unwrap());
+    let place = Place::new("");
+    let slow = metastore("slow", &silent_uri).replace("2_000", "6_000");
+    let config = metastore("one", &server.uri()) + &slow + "[http]\nlisten = \"127.0.0.1:0\"\n";
+    place.write(&config);
+    let serving = Serving::start(&place);
+    let line = serving.wait_for("serving");
+    let address = line.split_whitespace().find_map(|word| word.split_once("http://")).unwrap().1;
+    let address = address.trim_end_matches('"');
+    let get = |path: &str| http(address, &format!("GET {path}"));
+
+    let (status, _, waits_for) = get("/readyz");
+    assert_eq!(status, 503);
+    assert!(waits_for.contains("metastore slow is being mirrored\n"), "{waits_for}");
+    assert_eq!((get("/livez").0, get("/").0, get("/metrics/").0), (200, 200, 404));
+    let (status, head, _) = http(address, "POST /metrics");
+    assert_eq!(status, 405);
+    assert!(head.contains("allow: get, head"), "{head}");
+    let (status, head, body) = http(address, "HEAD /metrics");
+    assert_eq!((status, body.as_str()), (200, ""));
+    assert!(head.contains("application/openmetrics-text"), "{head}");
+
+    // Bytes that are no HTTP hurt nobody else.
+    let mut stranger = std::net::TcpStream::connect(address).unwrap();
+    stranger.set_read_timeout(Some(PATIENCE)).unwrap();
+    stranger.write_all(&[0x16, 3, 1, 0, 0xff, 0]).unwrap();
+    stranger.shutdown(std::net::Shutdown::Write).unwrap();
+    let _ = stranger.read_to_end(&mut Vec::new());
+
+    // In error, after its deadline: that is an answer too.
+    let deadline = Instant::now() + PATIENCE;
+    while get("/readyz").0 != 200 {
+        assert!(Instant::now() < deadline, "{:?}", get("/readyz"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let meters = get("/metrics").2;
+    assert!(meters.ends_with("# EOF\n"), "{meters}");
+    let uri = server.uri();
+    for (name, expected) in [
+        ("skep_metastore_state{metastore=\"one\",state=\"following\"}", "1.0"),
+        ("skep_metastore_state{metastore=\"slow\",state=\"error\"}", "1.0"),
+        ("skep_metastore_state{metastore=\"slow\",state=\"following\"}", "0.0"),
+        ("skep_metastore_unread_objects{metastore=\"one\"}", "0.0"),
+        ("skep_store_rebuild_failed", "0.0"),
+        ("skep_statement_rows_total", "0.0"),
+        ("skep_statement_duration_seconds_count", "0"),
+        (&format!("skep_endpoint_up{{metastore=\"one\",uri=\"{uri}\"}}"), "1.0"),
+    ] {
+        assert_eq!(meter(&meters, name).as_deref(), Some(expected), "{name} in {meters}");
+    }
+    assert_eq!(meter(&meters, "skep_metastore_mirrored_timestamp_seconds{metastore=\"slow\"}"), None);
+
+    // What it counts is what SQL says.
+    let flight = line.split_whitespace().find_map(|word| word.strip_prefix("flight=")).unwrap();
+    let ask =
+        |sql: &str| skep().args(["sql", "--connect", flight, "--output", "csv", "-c", sql]).output().unwrap();
+    let output = ask("SELECT count(*) FROM catalog.partitions");
+    let partitions = text(&output.stdout).lines().nth(1).unwrap();
+    assert_eq!(ask("SELECT * FROM nowhere").status.code(), Some(2));
+    let meters = get("/metrics").2;
+    let number = |name: &str| meter(&meters, name).unwrap().parse::<f64>().unwrap();
+    assert_eq!(number("skep_metastore_partitions{metastore=\"one\"}"), partitions.parse::<f64>().unwrap());
+    assert!(0.0 < number("skep_metastore_partitions{metastore=\"one\"}"));
+    assert_eq!(meter(&meters, "skep_statements_total{state=\"done\"}").as_deref(), Some("1"));
+    assert_eq!(meter(&meters, "skep_statements_total{state=\"failed\"}").as_deref(), Some("1"));
+    assert_eq!(number("skep_statement_duration_seconds_bucket{le=\"+Inf\"}"), 2.0);
+    assert_eq!(number("skep_statement_rows_total"), 1.0);
+    assert!(1e6 < number("process_resident_memory_bytes") && 0.0 < number("process_cpu_seconds_total"));
     assert_eq!(serving.end(), Some(0));
 }

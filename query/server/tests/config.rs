@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use skep::config::Config;
 use skep::config::example::example;
 use skep::config::options::{
-    FlightSection, LogOptions, MetastoreOptions, SqlSection, StoreSection, TlsSection,
+    FlightSection, HttpSection, LogOptions, MetastoreOptions, SqlSection, StoreSection, TlsSection,
 };
 
 const ONE: &str = "[[metastore]]\nname = \"dc1\"\nuris = [\"thrift://h:9083\"]\n";
@@ -102,7 +102,11 @@ const BAD: &[(&str, &str)] = &[
     ),
     ("[flight]\nport = 1\n", "etc/skep.toml line 2, flight.port: unknown key; known ones here are listen"),
     ("[door]\n", "etc/skep.toml line 1, [door]: this build does not have the Thrift front door yet"),
-    ("[http]\n", "etc/skep.toml line 1, [http]: this build does not have metrics and health over HTTP yet"),
+    (
+        "[http]\nlisten = \"0.0.0.0:32080\"\n",
+        "etc/skep.toml line 1, http.listen: \"0.0.0.0:32080\" can be reached from other machines, and nobody is asked who they are",
+    ),
+    ("[http]\nlisten = \"8080\"\n", "etc/skep.toml line 1, http.listen: \"8080\" is no address to listen on"),
     ("[zookeeper]\n", "etc/skep.toml line 1, [zookeeper]: this build does not have ZooKeeper yet"),
 ];
 
@@ -154,6 +158,7 @@ fn example_is_exactly_the_defaults() {
     assert_eq!(config.store, StoreSection::default());
     assert_eq!(config.sql, SqlSection::default());
     assert_eq!(config.flight, Some(FlightSection::default()));
+    assert_eq!(config.http, Some(HttpSection::default()));
     let [metastore] = &config.metastores[..] else { panic!("one metastore") };
     let uris = vec!["thrift://hms1.example:9083".to_owned()];
     let defaults = MetastoreOptions { name: "dc1".to_owned(), uris, ..MetastoreOptions::default() };

@@ -215,6 +215,19 @@ fn a_store_held_by_another_process_is_refused() {
 }
 
 #[test]
+fn a_file_where_the_folder_has_to_be_is_told_as_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "mine").unwrap();
+    for path in [file.clone(), file.join("store")] {
+        let fault = try_open(&path).err().unwrap();
+        assert_eq!(fault.code, Code::STORE_IO);
+        assert!(fault.fix().contains("change data_dir"), "{fault}");
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), b"mine");
+}
+
+#[test]
 fn nothing_is_written_to_a_full_volume() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("store");
@@ -483,6 +496,21 @@ fn a_broken_record_of_the_bookkeeping_costs_no_object_but_all_are_read_again() {
         assert_eq!(report.healed, Vec::<String>::new(), "{kind:?}");
         assert_eq!(shown(&store.snapshot()), kept, "{kind:?}");
     }
+}
+
+#[test]
+fn a_run_whose_process_was_killed_runs_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("store");
+    let position = filled(&folder);
+    let store = open(&folder);
+    let id = store.snapshot().metastore("dc1").unwrap().id;
+    let running = Run { state: "running".into(), finished_at: None, ..finished_run(store.next_run_id()) };
+    store.apply(origin(id, position), vec![Change::PutRun(running.clone())]).unwrap();
+    assert!(store.ledger(id).runs().eq([&running]));
+    drop(store);
+    let interrupted = Run { state: "interrupted".into(), ..running };
+    assert!(open(&folder).ledger(id).runs().eq([&interrupted]));
 }
 
 #[test]

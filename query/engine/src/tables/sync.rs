@@ -168,7 +168,10 @@ fn is_listing_ahead(metastore: &MetastoreView, name: &DatabaseName) -> bool {
         "first" => metastore.mirrored_at.is_none() && !is_done(),
         // Events are applied beside it.
         "refresh" => false,
-        _ => run.state == "running" && listed_at.is_some_and(|at| run.started_at <= at),
+        _ => {
+            matches!(run.state.as_str(), "running" | "interrupted")
+                && listed_at.is_some_and(|at| run.started_at <= at)
+        }
     }
 }
 

@@ -73,6 +73,16 @@ fn mistakes_of_a_statement_are_no_internal_errors() {
 }
 
 #[test]
+fn a_sub_query_that_cannot_be_joined_is_told_in_words() {
+    let sql = "SELECT table_name, (SELECT count(*) FROM catalog.tables AS u \
+               WHERE u.partition_count > t.partition_count) FROM catalog.tables AS t";
+    let fault = fixture().fault(sql);
+    assert_eq!(fault.code, Code::SQL_INVALID, "{fault}");
+    assert!(fault.why.contains("uses columns of the query around it"), "{fault}");
+    assert!(fault.fix().contains("JOIN"), "{fault}");
+}
+
+#[test]
 fn a_bad_regular_expression_is_told_with_its_reason() {
     let f = fixture();
     let text = f.fault("SELECT * FROM catalog.tables WHERE regexp_like(table_name, '(')").to_string();

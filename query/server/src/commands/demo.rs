@@ -137,6 +137,7 @@ fn config(folder: &Path, servers: &[SampleServer]) -> Config {
         store: StoreSection { disk_free_bytes_min: 64 << 20, ..StoreSection::default() },
         sql: SqlSection::default(),
         flight: None,
+        http: None,
         metastores: metastores.collect(),
     }
 }

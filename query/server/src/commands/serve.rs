@@ -10,6 +10,7 @@ use skep_catalog::change::FollowState;
 use skep_catalog::fault::{Code, Fault};
 use skep_catalog::store::Catalog;
 use skep_flight::{Door, Key, check_listen};
+use skep_http::{OpenDoor as HttpDoor, Phase, Watched};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::runtime;
@@ -44,6 +45,8 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
     let mut interrupt = listen(SignalKind::interrupt())?;
 
     let door = listen_to_clients(&config).await?;
+    let watched = Watched::default();
+    let http = listen_to_watchers(&config, &watched).await?;
     let opening = config.clone();
     let open = tokio::task::spawn_blocking(move || wire::open_catalog(&opening));
     let catalog = tokio::select! {
@@ -51,16 +54,21 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
         _ = terminate.recv() => return Ok(Exit::Done),
         _ = interrupt.recv() => return Ok(Exit::Done),
     };
-    let engine = wire::engine(&catalog, &config, "serve", &[("flight", door.address())])?;
+    let flight = ("flight", door.address());
+    let doors: Vec<_> =
+        [flight].into_iter().chain(http.as_ref().map(|http| ("http", http.address()))).collect();
+    let engine = wire::engine(&catalog, &config, "serve", &doors)?;
     let key = Key::in_file(&config.root.data_dir.join(KEY_FILE))?;
     let door = door.open(Arc::clone(&engine), key)?;
     let mut followers = Followers::new(Arc::clone(&catalog));
     followers.set(&config.metastores).await?;
+    watched.enter(Phase::Serving(Arc::clone(&engine)));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         metastores = config.metastores.len(),
         store = %config.root.data_dir.display(),
         flight = %format_args!("grpc://{}", door.address()),
+        http = http.as_ref().map(|http| format!("http://{}", http.address())),
         "serving"
     );
     let mut states = States::default();
@@ -73,6 +81,7 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
         }
     }
     tracing::info!("ending");
+    watched.enter(Phase::Ending);
     if !door.close(CALLS_TIMEOUT).await {
         tracing::warn!(timeout_ms = CALLS_TIMEOUT.as_millis(), "calls of clients cut off");
     }
@@ -101,6 +110,18 @@ async fn listen_to_clients(config: &Config) -> Result<Door, Fault> {
     };
     let address = check_listen(&flight.listen).map_err(|(why, fix)| invalid(why, fix))?;
     Door::listen(address).await
+}
+
+/// Answers at once: that the service starts is worth knowing too.
+///
+/// Errors: `CONFIG_INVALID`, `PORT_TAKEN`.
+async fn listen_to_watchers(config: &Config, watched: &Watched) -> Result<Option<HttpDoor>, Fault> {
+    let Some(http) = &config.http else { return Ok(None) };
+    let invalid = |(why, fix): (String, &str)| {
+        Fault::new(Code::CONFIG_INVALID, config.file.display().to_string(), why).with_fix(fix)
+    };
+    let door = skep_http::Door::listen(http.address().map_err(invalid)?).await?;
+    Ok(Some(door.open(watched.clone())))
 }
 
 /// Writes and lets go of the store, on a thread of its own: sled can hang when the disk is full.

@@ -1,7 +1,8 @@
 //! `skep config example`: the documented file, made from the declarations.
 
 use super::options::{
-    FlightSection, LogOptions, MetastoreOptions, RootOptions, SqlSection, StoreSection, TlsSection,
+    FlightSection, HttpSection, LogOptions, MetastoreOptions, RootOptions, SqlSection, StoreSection,
+    TlsSection,
 };
 use super::section::{OptionSpec, Section};
 use super::value::Rule;
@@ -18,6 +19,7 @@ pub fn example() -> String {
     section::<StoreSection>(&mut text, "[store]\n");
     section::<SqlSection>(&mut text, "[sql]\n");
     section::<FlightSection>(&mut text, "[flight]\n");
+    section::<HttpSection>(&mut text, "[http]\n");
     section::<MetastoreOptions>(&mut text, "[[metastore]]\n");
     section::<TlsSection>(&mut text, "# [metastore.tls]\n");
     text.truncate(text.trim_end().len());

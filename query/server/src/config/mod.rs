@@ -15,6 +15,7 @@ pub mod section;
 pub mod value;
 
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use skep_catalog::fault::{Code, Fault};
@@ -24,18 +25,15 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use options::{
-    FlightSection, LogOptions, MetastoreOptions, RootOptions, SqlSection, StoreSection, TlsSection,
+    FlightSection, HttpSection, LogOptions, MetastoreOptions, RootOptions, SqlSection, StoreSection,
+    TlsSection,
 };
 use reader::{Source, TableReader};
 use section::{Section, Setting};
 
 /// Sections that belong to parts which this build does not have: refused, so that nobody
 /// believes that a door is open.
-const NOT_YET: &[(&str, &str)] = &[
-    ("door", "the Thrift front door"),
-    ("http", "metrics and health over HTTP"),
-    ("zookeeper", "ZooKeeper"),
-];
+const NOT_YET: &[(&str, &str)] = &[("door", "the Thrift front door"), ("zookeeper", "ZooKeeper")];
 
 const URI_FIX: &str = "Write it as thrift://host:port, IPv6 addresses as thrift://[::1]:9083.";
 
@@ -69,6 +67,8 @@ pub struct Config {
     pub sql: SqlSection,
     /// Door for SQL clients, when its section is there.
     pub flight: Option<FlightSection>,
+    /// Door for metrics and health, when its section is there.
+    pub http: Option<HttpSection>,
     /// Metastores in the order of the file; at least one.
     pub metastores: Vec<MetastoreConfig>,
 }
@@ -117,7 +117,7 @@ impl Config {
             source,
             offset: 0,
             table: top,
-            tables_within: &["log", "store", "sql", "flight", "metastore"],
+            tables_within: &["log", "store", "sql", "flight", "http", "metastore"],
         };
         let root = RootOptions::read(&mut reader, folder)?;
         let log = read_section(&reader, folder)?.unwrap_or_default();
@@ -130,8 +130,15 @@ impl Config {
                 source.invalid(offset, "flight.listen", why).with_fix(fix)
             })?;
         }
+        let http: Option<HttpSection> = read_section(&reader, folder)?;
+        if let Some(http) = &http {
+            http.address().map_err(|(why, fix)| {
+                let offset = reader.get("http").map_or(0, |(offset, _)| offset);
+                source.invalid(offset, "http.listen", why).with_fix(fix)
+            })?;
+        }
         let metastores = read_metastores(&reader, folder)?;
-        Ok(Self { file: file.to_owned(), root, log, store, sql, flight, metastores })
+        Ok(Self { file: file.to_owned(), root, log, store, sql, flight, http, metastores })
     }
 
     /// Every option with the value in effect, metastores by name (`metastore.dc1.follow`).
@@ -144,6 +151,10 @@ impl Config {
             Some(flight) => flight.settings(),
             None => closed(FlightSection::default().settings()),
         });
+        settings.extend(match &self.http {
+            Some(http) => http.settings(),
+            None => closed(HttpSection::default().settings()),
+        });
         for metastore in &self.metastores {
             let of_metastore = metastore.options.settings().into_iter();
             let of_tls = metastore.tls.iter().flat_map(Section::settings);
@@ -154,6 +165,15 @@ impl Config {
             }));
         }
         settings
+    }
+}
+
+impl HttpSection {
+    /// Where to listen.
+    ///
+    /// Errors: why not, and what to do.
+    pub fn address(&self) -> Result<SocketAddr, (String, &'static str)> {
+        skep_http::check_listen(&self.listen, self.anybody_may_watch_without_authentication)
     }
 }
 

@@ -73,6 +73,19 @@ section! {
 }
 
 section! {
+    /// Metrics for Prometheus and health over HTTP: `skep serve` opens this door when the section
+    /// is here.
+    struct HttpSection in "http" {
+        /// Address to listen on: an IP address and a port; port 0 takes a free one, shown in
+        /// runtime.nodes. Beyond this machine's loopback it needs the option below.
+        listen: String = "127.0.0.1:32080".to_owned(), Any;
+        /// Lets other machines connect: whoever reaches the address may read the names of metastores,
+        /// how many objects they have, and the meters of the process; nothing else.
+        anybody_may_watch_without_authentication: bool = false, Any;
+    }
+}
+
+section! {
     /// A Hive Metastore to mirror; repeat the section for each.
     struct MetastoreOptions in "metastore" {
         /// Name, unique: letters, digits, - and _, at most 64. It is the metastore_name of every row.
@@ -134,6 +147,7 @@ pub fn home_of(key: &str) -> Option<String> {
         ("[store]", has(StoreSection::options())),
         ("[sql]", has(SqlSection::options())),
         ("[flight]", has(FlightSection::options())),
+        ("[http]", has(HttpSection::options())),
         ("[[metastore]]", has(MetastoreOptions::options())),
         ("[metastore.tls]", has(TlsSection::options())),
     ];

@@ -84,6 +84,12 @@ fn read_bounded(from: impl std::io::Read) -> Result<String, Fault> {
     Ok(text)
 }
 
+/// The line of `text` in which `part`, which lies in it, begins.
+fn line_of(part: &str, text: &str) -> usize {
+    let before = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+    1 + text.bytes().take(before).filter(|byte| *byte == b'\n').count()
+}
+
 /// Whether the shell goes on after a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
@@ -132,7 +138,11 @@ impl Shell {
             match runtime.block_on(self.run_one(statement)) {
                 Ok(Next::GoOn) => {}
                 Ok(Next::Quit) => break,
-                Err(fault) => {
+                Err(mut fault) => {
+                    // Places that the parser names are counted from where the statement begins.
+                    if text.trim_end().contains('\n') {
+                        fault.what = format!("line {}, {}", line_of(statement, text), fault.what);
+                    }
                     report(&fault);
                     return Exit::of(&fault);
                 }

@@ -4,7 +4,7 @@
 /// The whole statements of a text, and what is left after the last `;`.
 #[derive(Debug, Default, PartialEq)]
 pub struct Split<'t> {
-    /// Statements without their `;`, none of them blank.
+    /// Statements without their `;` and the comments before them, none of them blank.
     pub statements: Vec<&'t str>,
     /// Text after the last `;`; blank when nothing but spaces and comments is left.
     pub rest: &'t str,
@@ -28,7 +28,8 @@ pub fn split(text: &str) -> Split<'_> {
         at = match bytes[at] {
             b';' => {
                 if !is_blank(&text[begin..at]) {
-                    result.statements.push(text[begin..at].trim());
+                    let statement = &text[begin..at];
+                    result.statements.push(statement[blank_bytes(statement)..].trim());
                 }
                 begin = at + 1;
                 begin
@@ -37,26 +38,32 @@ pub fn split(text: &str) -> Split<'_> {
         };
     }
     let rest = &text[begin..];
-    result.rest = if is_blank(rest) { "" } else { rest };
+    result.rest = if is_blank(rest) { "" } else { &rest[blank_bytes(rest)..] };
     result
 }
 
 /// Whether there is nothing but spaces and closed comments.
 pub fn is_blank(text: &str) -> bool {
+    blank_bytes(text) == text.len()
+}
+
+/// Bytes of the spaces and closed comments that a text begins with.
+fn blank_bytes(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
         let is_comment = bytes[at..].starts_with(b"--") || bytes[at..].starts_with(b"/*");
         if !is_comment && !bytes[at].is_ascii_whitespace() {
-            return false;
+            break;
         }
         match skip(bytes, at) {
             Some(next) => at = next,
             // An open line comment is a comment still; an open block comment is not done yet.
-            None => return bytes[at..].starts_with(b"--"),
+            None if bytes[at..].starts_with(b"--") => at = bytes.len(),
+            None => break,
         }
     }
-    true
+    at
 }
 
 /// The place after the quote, comment or single byte at `at`; `None` when it does not end.
@@ -108,6 +115,13 @@ mod tests {
             ["SELECT ';' AS \"a;b\" -- no; end\n, 1 /* nor; /* here; */ */", "SELECT 'it''s;'"]
         );
         assert_eq!(split.rest.trim(), "x");
+    }
+
+    #[test]
+    fn statements_begin_behind_the_comments_before_them() {
+        let text = "-- one\nSELECT 1; /* two */ -- more\n SELECT /* 2 */ 2; -- rest\nSELECT 3";
+        let expected = Split { statements: vec!["SELECT 1", "SELECT /* 2 */ 2"], rest: "SELECT 3" };
+        assert_eq!(split(text), expected);
     }
 
     #[test]
