@@ -73,6 +73,8 @@ codes! {
     CONFIG_INVALID, Caller, false, "The config file holds something that is not valid.", "Correct the named key; `skep config example` prints a documented file.";
     PORT_TAKEN, Machine, true, "The address to listen on is taken.", "Stop what listens there, or change the listen option.";
     SERVICE_UNREACHABLE, Machine, true, "No skep service answers at the address.", "Start it with skep serve, whose log tells its address (flight=grpc://...), or correct the address.";
+    UNAUTHENTICATED, Caller, false, "Nobody is known by the name and password, the token or the certificate that came with a call.", "Give name and password, or a token, of a user in the config of the service; log in again when they were right before.";
+    LOGIN_BUSY, Machine, true, "Too many passwords are being checked.", "Try again in a moment, or use a token, which needs no checking.";
     SQL_TOO_LONG, Caller, false, "The statement's text is longer than allowed.", "Shorten it to at most 64 KiB.";
     SQL_TOO_COMPLEX, Caller, false, "The statement has too many or too deeply nested parts.", "Split it: at most 5,000 nodes and depth 200. IN (...) is one level, a chain of OR or UNION is one for each.";
     SQL_SYNTAX, Caller, false, "The statement cannot be parsed.", "Correct the text at the named place.";

@@ -9,7 +9,8 @@
 //! - [`store`]: applies changes atomically and durably (sled), heals itself on open;
 //! - [`journal`]: keeps what no metastore could give back, durable before it is acknowledged;
 //! - [`control`]: decides calls, and what they lead to, on top of it;
-//! - [`snapshot`]: the immutable view that every reader works on.
+//! - [`snapshot`]: the immutable view that every reader works on;
+//! - [`scope`]: how much of it somebody may see.
 //!
 //! Deliberately absent: sockets, SQL, Arrow, Thrift, and clocks read directly. Objects keep the
 //! bytes that their metastore sent; only a [`ports::Decoder`] knows how to read them.
@@ -22,5 +23,6 @@ pub mod limits;
 pub mod mirror;
 pub mod model;
 pub mod ports;
+pub mod scope;
 pub mod snapshot;
 pub mod store;

@@ -19,6 +19,7 @@ use crate::change::{Change, EventRow, MissingMethod, ObjectError, Run, SeenError
 use crate::fault::Fault;
 use crate::limits::*;
 use crate::model::{DatabaseName, MetastoreId};
+use crate::scope::Scope;
 use crate::snapshot::DroppedTable;
 
 /// What an error is about: database, table, partition.
@@ -34,6 +35,9 @@ pub struct Ledger {
     source_counts: Arc<BTreeMap<DatabaseName, (u64, i64)>>,
     dropped_tables: Arc<Ring<DroppedTable>>,
     done_databases: Arc<(u64, BTreeSet<DatabaseName>)>,
+    /// What it is narrowed down to: rows that are still here are left out when they are asked for.
+    scope: Option<Arc<Scope>>,
+    errors_left_out: usize,
 }
 
 impl Ledger {
@@ -44,12 +48,19 @@ impl Ledger {
 
     /// Oldest first.
     pub fn events(&self) -> impl Iterator<Item = &EventRow> {
-        self.events.rows()
+        self.events.rows().filter(|row| {
+            row.database_name.as_ref().is_none_or(|database| self.has(&row.catalog_name, database))
+        })
     }
 
     /// What cannot be read now, in order of database, table and partition.
     pub fn errors(&self) -> impl ExactSizeIterator<Item = &SeenError> {
         self.errors.values().map(AsRef::as_ref)
+    }
+
+    /// Whether there may be more errors than are kept.
+    pub fn is_full_of_errors(&self) -> bool {
+        self.errors.len() + self.errors_left_out == ERRORS_KEPT_MAX
     }
 
     /// What the server lacks.
@@ -64,7 +75,7 @@ impl Ledger {
 
     /// Oldest first.
     pub fn dropped_tables(&self) -> impl Iterator<Item = &DroppedTable> {
-        self.dropped_tables.rows()
+        self.dropped_tables.rows().filter(|row| self.has(&row.catalog_name, &row.database_name))
     }
 
     /// Databases that the run of this id has read completely.
@@ -72,6 +83,60 @@ impl Ledger {
         let (run, names) = self.done_databases.as_ref();
         (*run == run_id).then_some(names)
     }
+}
+
+/// Texts about a metastore as a whole may name any of its databases.
+const NOT_FOR_YOU: &str = "what is told of it is for those who may see all databases of the metastore";
+
+/// Narrowing down, for readers.
+impl Ledger {
+    /// Without what is about databases that are not in `scope`.
+    pub(crate) fn narrowed(&self, scope: &Arc<Scope>) -> Self {
+        let has = |name: &DatabaseName| scope.has_database(&name.catalog, &name.database);
+        let runs = self.runs.iter().map(|(number, run)| {
+            let error_message = run.error_message.as_ref().map(|_| NOT_FOR_YOU.to_owned());
+            (*number, Run { error_message, ..run.clone() })
+        });
+        let errors = self.errors.iter().filter_map(|(subject, seen)| match &seen.error.database {
+            Some(database) => has(database).then(|| (Arc::clone(subject), Arc::clone(seen))),
+            None => {
+                let fault = untold(&seen.error.fault);
+                let error = ObjectError { fault, ..seen.error.clone() };
+                Some((Arc::clone(subject), Arc::new(SeenError { error, ..SeenError::clone(seen) })))
+            }
+        });
+        let errors: BTreeMap<_, _> = errors.collect();
+        let counts = self.source_counts.iter().filter(|(name, _)| has(name));
+        Self {
+            runs: Arc::new(runs.collect()),
+            errors_left_out: self.errors.len() - errors.len(),
+            errors: Arc::new(errors),
+            source_counts: Arc::new(counts.map(|(name, count)| (name.clone(), *count)).collect()),
+            scope: Some(Arc::clone(scope)),
+            ..self.clone()
+        }
+    }
+
+    /// Whether rows about this database are in it.
+    pub fn has_database(&self, name: &DatabaseName) -> bool {
+        self.has(&name.catalog, &name.database)
+    }
+
+    fn has(&self, catalog: &str, database: &str) -> bool {
+        self.scope.as_ref().is_none_or(|scope| scope.has_database(catalog, database))
+    }
+
+    /// A fault of the metastore as a whole, as far as it is for those who see this ledger.
+    pub fn told(&self, fault: Fault) -> Fault {
+        match self.scope {
+            None => fault,
+            Some(_) => untold(&fault),
+        }
+    }
+}
+
+fn untold(fault: &Fault) -> Fault {
+    Fault::new(fault.code, "metastore", NOT_FOR_YOU)
 }
 
 /// Rows in chunks, each a record of its own; the oldest chunks go when there are too many rows.

@@ -254,7 +254,7 @@ impl Engine {
     fn begin(&self, statement: &Statement) -> Result<(Arc<Query>, Arc<Stop>), Fault> {
         let inner = &self.inner;
         let stop = Stop::new(inner.places.take()?);
-        let query = inner.shared.queries.begin(&statement.sql, inner.shared.now());
+        let query = inner.shared.queries.begin(&statement.caller, &statement.sql, inner.shared.now());
         // A text that is too long is not worth a thread.
         if let Err(fault) = guard::check_length(&statement.sql) {
             inner.shared.queries.end(&query, inner.shared.now(), Some(fault.clone()));

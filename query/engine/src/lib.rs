@@ -66,5 +66,6 @@ pub use counts::{DURATION_BOUNDS_S, StatementCounts};
 pub use engine::{Engine, EngineOptions, Meters, QueryResult};
 pub use guard::TEXT_BYTES_MAX;
 pub use leases::LEASE;
-pub use pinned::{Node, Setting};
+pub use pinned::{Node, Setting, Subject};
+pub use skep_catalog::scope::Scope;
 pub use statement::{Prepared, Statement};

@@ -11,7 +11,8 @@ use skep_catalog::snapshot::{MetastoreView, Snapshot};
 use skep_catalog::store::Catalog;
 
 use crate::cache::Cache;
-use crate::queries::Queries;
+use crate::caller::{Caller, Role};
+use crate::queries::{EndedQuery, Queries, Query};
 use crate::rows::Value;
 
 /// A row of `runtime.nodes`.
@@ -42,6 +43,27 @@ pub struct Setting {
     pub origin: &'static str,
     /// What it does.
     pub comment: String,
+    /// What it is about, when not the whole process: others may not see it.
+    pub subject: Option<Subject>,
+}
+
+/// What a setting is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The metastore of this name.
+    Metastore(String),
+    /// The user of this name.
+    User(String),
+}
+
+impl Setting {
+    fn is_for(&self, caller: &Caller) -> bool {
+        match &self.subject {
+            None => true,
+            Some(Subject::Metastore(name)) => caller.scope.has_metastore(name),
+            Some(Subject::User(name)) => caller.role == Role::Admin || caller.principal.as_ref() == name,
+        }
+    }
 }
 
 /// What all statements share.
@@ -71,8 +93,10 @@ impl Shared {
 pub struct Pinned {
     /// What all statements share.
     pub shared: Arc<Shared>,
-    /// The view.
+    /// The view: only what the caller may see of it.
     pub snapshot: Arc<Snapshot>,
+    /// Who asks.
+    pub caller: Caller,
     /// Of every metastore in the snapshot, as it was then.
     live: HashMap<MetastoreId, Live>,
 }
@@ -132,16 +156,35 @@ impl Health {
 }
 
 impl Pinned {
-    /// Pins a snapshot, the current one when `None`.
-    pub fn new(shared: Arc<Shared>, snapshot: Option<Arc<Snapshot>>) -> Self {
-        let snapshot = snapshot.unwrap_or_else(|| shared.catalog.snapshot());
+    /// Pins a snapshot, the current one when `None`. Every table reads what the metastores hold from
+    /// here, so that this is the one place where what the caller may not see is left out.
+    pub fn new(shared: Arc<Shared>, snapshot: Option<Arc<Snapshot>>, caller: Caller) -> Self {
+        let snapshot = snapshot.unwrap_or_else(|| shared.catalog.snapshot()).narrowed(&caller.scope);
         let live = snapshot.metastores.iter().map(|metastore| {
-            let status = shared.catalog.status(metastore.id);
+            let mut status = shared.catalog.status(metastore.id);
+            status.error = status.error.map(|(fault, at)| (metastore.ledger.told(fault), at));
             let endpoints = shared.catalog.endpoints(metastore.id);
             (metastore.id, Live { status, endpoints, health: OnceLock::new() })
         });
         let live = live.collect();
-        Self { shared, snapshot, live }
+        Self { shared, snapshot, caller, live }
+    }
+
+    /// Rows of `runtime.settings` that the caller may see.
+    pub fn settings(&self) -> Vec<Setting> {
+        self.shared.settings.read().iter().filter(|setting| setting.is_for(&self.caller)).cloned().collect()
+    }
+
+    /// Statements under way that the caller may see.
+    pub fn queries(&self) -> impl Iterator<Item = Arc<Query>> {
+        let running = self.shared.queries.running().into_iter();
+        running.filter(|query| self.caller.sees_statements_of(&query.caller.principal))
+    }
+
+    /// Statements that ended that the caller may see, the oldest first.
+    pub fn ended_queries(&self) -> impl Iterator<Item = EndedQuery> {
+        let ended = self.shared.queries.ended().into_iter();
+        ended.filter(|ended| self.caller.sees_statements_of(&ended.query.caller.principal))
     }
 
     /// How a metastore's follower was when the statement began.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use skep_catalog::fault::{Code, Fault};
 
+use crate::caller::Caller;
 use crate::counts::Counts;
 
 /// Ended statements kept.
@@ -19,6 +20,8 @@ const STATEMENT_CHARS_MAX: usize = 4_096;
 pub struct Query {
     /// Number.
     pub query_id: u64,
+    /// Who asked.
+    pub caller: Caller,
     /// Text, cut.
     pub statement: String,
     /// Microseconds since 1970.
@@ -63,9 +66,10 @@ pub struct Queries {
 
 impl Queries {
     /// A statement begins.
-    pub fn begin(&self, statement: &str, started_at: i64) -> Arc<Query> {
+    pub fn begin(&self, caller: &Caller, statement: &str, started_at: i64) -> Arc<Query> {
         let query = Arc::new(Query {
             query_id: self.next_id.fetch_add(1, Ordering::Relaxed) + 1,
+            caller: caller.clone(),
             statement: statement.chars().take(STATEMENT_CHARS_MAX).collect(),
             started_at,
             planned_at: AtomicU64::new(0),
@@ -111,7 +115,7 @@ mod tests {
     fn history_is_a_ring() {
         let queries = Queries::default();
         for i in 0..HISTORY_ROWS_MAX as i64 + 5 {
-            let query = queries.begin("SELECT 1", i);
+            let query = queries.begin(&Caller::local(), "SELECT 1", i);
             assert_eq!(queries.running().len(), 1);
             queries.end(&query, i + 1, None);
         }

@@ -253,7 +253,11 @@ impl Drop for Waiting<'_> {
 /// Reads a statement and types it.
 async fn type_now(inner: &Inner, statement: &Statement) -> Result<Typed, Fault> {
     let parsed = guard::parse(&statement.sql, statement.schema)?;
-    let pinned = Arc::new(Pinned::new(Arc::clone(&inner.shared), statement.snapshot.clone()));
+    let pinned = Arc::new(Pinned::new(
+        Arc::clone(&inner.shared),
+        statement.snapshot.clone(),
+        statement.caller.clone(),
+    ));
     let state = statement_state(&inner.base, &pinned, statement.schema);
     let references = state.resolve_table_references(&parsed).map_err(|e| from_datafusion(&e))?;
     for reference in &references {

@@ -7,8 +7,8 @@ use arrow_flight::{
 };
 use prost::Message;
 use skep_catalog::fault::Fault;
-use tonic::metadata::MetadataMap;
 
+use crate::asker::Asker;
 use crate::execution::Executor;
 use crate::session::{CloseResult, Options};
 use crate::status::{not_supported, unreadable};
@@ -63,13 +63,13 @@ fn read<M: Message + Default>(action: &Action) -> Result<M, Fault> {
 /// Does an action.
 ///
 /// Errors: `NOT_SUPPORTED`, `REQUEST_INVALID`, `TICKET_INVALID`, `SNAPSHOT_GONE`.
-pub fn act(executor: &Executor, action: &Action, headers: &MetadataMap) -> Result<Answer, Fault> {
+pub fn act(executor: &Executor, action: &Action, asker: &Asker) -> Result<Answer, Fault> {
     let key = &executor.key;
     match action.r#type.as_str() {
         CANCEL_FLIGHT_INFO => {
             let request: CancelFlightInfoRequest = read(action)?;
             let info = request.info.ok_or_else(|| unreadable(CANCEL_FLIGHT_INFO, "it has no FlightInfo"))?;
-            let status = match cancel(executor, &info)? {
+            let status = match cancel(executor, asker, &info)? {
                 true => CancelStatus::Cancelled,
                 false => CancelStatus::NotCancellable,
             };
@@ -80,17 +80,17 @@ pub fn act(executor: &Executor, action: &Action, headers: &MetadataMap) -> Resul
             let endpoint =
                 request.endpoint.ok_or_else(|| unreadable(RENEW_FLIGHT_ENDPOINT, "it has no endpoint"))?;
             match endpoint.ticket.as_ref().map(statement_ticket).transpose()?.flatten() {
-                Some(ticket) => Ok(answer(&executor.renew(&ticket)?)),
+                Some(ticket) => Ok(answer(&executor.renew(asker, &ticket)?)),
                 // Other rows never go away.
                 None => Ok(answer(&endpoint)),
             }
         }
         SET_SESSION_OPTIONS => {
-            let mut session = Session::of(headers, key)?;
+            let mut session = Session::of(asker, key)?;
             let result = session.set(read::<Options>(action)?);
             Ok(Answer { cookie: Some(session.cookie(key)), ..answer(&result) })
         }
-        GET_SESSION_OPTIONS => Ok(answer(&Session::of(headers, key)?.options())),
+        GET_SESSION_OPTIONS => Ok(answer(&Session::of(asker, key)?.options())),
         CLOSE_SESSION => Ok(Answer { cookie: Some(Session::no_cookie()), ..answer(&CloseResult::CLOSED) }),
         other => Err(not_supported(&format!("action {other}"))),
     }
@@ -99,11 +99,11 @@ pub fn act(executor: &Executor, action: &Action, headers: &MetadataMap) -> Resul
 /// Ends the executions behind an info; `false` when there is nothing in it that could be ended.
 ///
 /// Errors: `REQUEST_INVALID`, `TICKET_INVALID`.
-pub fn cancel(executor: &Executor, info: &FlightInfo) -> Result<bool, Fault> {
+pub fn cancel(executor: &Executor, asker: &Asker, info: &FlightInfo) -> Result<bool, Fault> {
     let mut is_any = false;
     for ticket in info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref()) {
         if let Some(ticket) = statement_ticket(ticket)? {
-            executor.cancel(&ticket)?;
+            executor.cancel(asker, &ticket)?;
             is_any = true;
         }
     }

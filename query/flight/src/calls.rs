@@ -14,6 +14,7 @@ use skep_catalog::fault::Fault;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::actions::{action_types, command};
+use crate::asker::Asker;
 use crate::execution::{Executor, schema_bytes};
 use crate::service::Service;
 use crate::status::{from_protocol, not_supported, status};
@@ -33,13 +34,13 @@ impl Calls {
 
     /// The schema of a statement that is not run: `None` for metadata.
     async fn schema(&self, request: &Request<FlightDescriptor>) -> Result<Option<SchemaResult>, Fault> {
-        let headers = request.metadata();
+        let asker = Asker::of(request)?;
         let handle = match command(&request.get_ref().cmd)? {
-            Command::CommandStatementQuery(command) => self.executor.text(command.query, headers)?,
-            Command::CommandPreparedStatementQuery(command) => self.executor.prepared(&command)?,
+            Command::CommandStatementQuery(command) => self.executor.text(command.query, &asker)?,
+            Command::CommandPreparedStatementQuery(command) => self.executor.prepared(&command, &asker)?,
             _ => return Ok(None),
         };
-        let schema = schema_bytes(&self.executor.typed(&handle, headers).await?.schema)?;
+        let schema = schema_bytes(&self.executor.typed(&handle, &asker).await?.schema)?;
         Ok(Some(SchemaResult { schema }))
     }
 }

@@ -1,17 +1,23 @@
 //! A client of the door: statements to rows, statuses back to faults.
 
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow_flight::HandshakeRequest;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use futures::StreamExt;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use futures::{StreamExt, stream};
 use skep_catalog::fault::{Code, Fault};
-use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Request, Status};
 
 use crate::limits::ROW_BYTES_MAX;
 use crate::status::CODE_HEADER;
@@ -20,6 +26,42 @@ use crate::status::CODE_HEADER;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a message of rows, with what is around them.
 const MESSAGE_BYTES_MAX: usize = ROW_BYTES_MAX + (1 << 20);
+
+/// How a service is asked for the first time.
+#[derive(Debug, Default)]
+pub struct ConnectOptions {
+    /// Certificates of the authorities to trust with `grpc+tls`, PEM; `None` for those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Certificate chain to show and its private key, PEM.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+    /// Who asks; `None` for who needs not tell, or shows a certificate.
+    pub login: Option<Login>,
+}
+
+/// How somebody tells who they are.
+pub enum Login {
+    /// A name and a password.
+    Password {
+        /// Name.
+        user: String,
+        /// Password.
+        password: String,
+    },
+    /// A token.
+    Token(String),
+}
+
+/// Secrets are not shown.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Password { user, .. } => {
+                f.debug_struct("Password").field("user", user).finish_non_exhaustive()
+            }
+            Self::Token(_) => f.write_str("Token(***)"),
+        }
+    }
+}
 
 /// A connection to a service.
 #[derive(Clone)]
@@ -36,23 +78,60 @@ pub struct Answer {
 }
 
 impl Client {
-    /// Connects to `grpc://HOST:PORT`.
+    /// Connects to `grpc://HOST:PORT` or `grpc+tls://HOST:PORT`, and logs in.
     ///
-    /// Errors: `CONFIG_INVALID` for what is no such address, `SERVICE_UNREACHABLE`.
-    pub async fn connect(uri: &str) -> Result<Self, Fault> {
+    /// Errors: `CONFIG_INVALID` for what is no such address, `CONFIG_UNREADABLE` for certificates,
+    /// `SERVICE_UNREACHABLE`, `UNAUTHENTICATED`, `LOGIN_BUSY`.
+    pub async fn connect(uri: &str, options: &ConnectOptions) -> Result<Self, Fault> {
         let invalid = || {
             Fault::new(Code::CONFIG_INVALID, format!("address {uri}"), "it is no address of a service")
-                .with_fix("Write it as grpc://HOST:PORT, such as grpc://127.0.0.1:32010.")
+                .with_fix("Write it as grpc://HOST:PORT, or grpc+tls://HOST:PORT for TLS.")
         };
-        let authority = uri.strip_prefix("grpc://").filter(|rest| !rest.is_empty()).ok_or_else(invalid)?;
-        let endpoint = Endpoint::from_shared(format!("http://{authority}")).map_err(|_| invalid())?;
+        let (scheme, authority) = uri.split_once("://").ok_or_else(invalid)?;
+        let scheme = match scheme {
+            "grpc" => "http",
+            "grpc+tls" => "https",
+            _ => return Err(invalid()),
+        };
+        if authority.is_empty() {
+            return Err(invalid());
+        }
+        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{authority}")).map_err(|_| invalid())?;
+        if scheme == "https" {
+            endpoint = endpoint.tls_config(tls(options)?).map_err(|error| unreachable(uri, &error))?;
+        }
         let channel = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .connect()
             .await
             .map_err(|error| unreachable(uri, &error))?;
         let client = FlightServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Ok(Self { client: FlightSqlServiceClient::new_from_inner(client), uri: uri.to_owned() })
+        let client = FlightSqlServiceClient::new_from_inner(client);
+        let mut client = Self { client, uri: uri.to_owned() };
+        match &options.login {
+            None => {}
+            Some(Login::Token(token)) => client.client.set_token(token.clone()),
+            Some(Login::Password { user, password }) => client.log_in(user, password).await?,
+        }
+        Ok(client)
+    }
+
+    /// Gets a token for name and password, so that these are sent once only.
+    async fn log_in(&mut self, user: &str, password: &str) -> Result<(), Fault> {
+        let mut request = Request::new(stream::iter([HandshakeRequest::default()]));
+        let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
+        let mut basic: MetadataValue<_> =
+            basic.parse().map_err(|_| Fault::internal("logging in", "no header can hold it"))?;
+        basic.set_sensitive(true);
+        request.metadata_mut().insert("authorization", basic);
+        let answer = self.client.inner_mut().handshake(request).await;
+        let answer = answer.map_err(|status| of_status(&self.uri, &status))?;
+        let header = answer.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        // A service without users gives a token too.
+        let token = header.and_then(|text| text.strip_prefix("Bearer "));
+        let token = token.ok_or_else(|| wrong(&self.uri, "it gave no token"))?;
+        self.client.set_token(token.to_owned());
+        Ok(())
     }
 
     /// Where it is connected to.
@@ -86,6 +165,25 @@ impl Answer {
         let next = self.rows.next().await?;
         Some(next.map_err(|error| fault(&self.uri, error)))
     }
+}
+
+/// Whom a client trusts, and what it shows.
+fn tls(options: &ConnectOptions) -> Result<ClientTlsConfig, Fault> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|error| {
+            Fault::new(Code::CONFIG_UNREADABLE, format!("file {}", path.display()), error.to_string())
+                .with_fix("Check the path, the permissions, and that the file is PEM.")
+        })
+    };
+    let mut tls = ClientTlsConfig::new();
+    tls = match &options.ca_file {
+        Some(path) => tls.ca_certificate(Certificate::from_pem(read(path)?)),
+        None => tls.with_native_roots(),
+    };
+    if let Some((certificate, key)) = &options.client_certificate {
+        tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
+    }
+    Ok(tls)
 }
 
 /// Every cause, the innermost last.

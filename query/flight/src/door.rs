@@ -2,50 +2,83 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
-use futures::{Stream, stream};
 use skep_catalog::fault::{Code, Fault};
 use skep_query::Engine;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::Server;
-use tonic::transport::server::{Connected, TcpConnectInfo};
 
+use crate::auth::Auth;
+use crate::auth::gate::GateLayer;
+use crate::auth::users::User;
 use crate::calls::Calls;
+use crate::connection::connections;
 use crate::execution::Executor;
 use crate::limits::{
-    CONNECTIONS_MAX, HEADER_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX,
+    CERTIFICATES_INTERVAL, HEADER_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX,
     STREAMS_PER_CONNECTION_MAX,
 };
 use crate::seal::Key;
+use crate::tls::{Tls, TlsFiles};
 
-/// Pause after a connection could not be accepted: mostly too many files are open.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Key of the config that opens the door without protection.
+pub const INSECURE_KEY: &str = "insecure_listen_without_tls_or_users";
 
-/// The address to listen on, when it is one that may be.
+/// The address to listen on, when it is one that may be: others than those of loopback need TLS and
+/// users, unless that is waived.
 ///
 /// Errors: why not, and what to do.
-pub fn check_listen(listen: &str) -> Result<SocketAddr, (String, &'static str)> {
+pub fn check_listen(
+    listen: &str,
+    is_protected: bool,
+    is_waived: bool,
+) -> Result<SocketAddr, (String, String)> {
     let address: SocketAddr = listen.parse().map_err(|_| {
         let fix = "Write an IP address and a port, such as 127.0.0.1:32010 or [::1]:32010.";
-        (format!("\"{listen}\" is no address to listen on"), fix)
+        (format!("\"{listen}\" is no address to listen on"), fix.to_owned())
     })?;
-    if !address.ip().is_loopback() {
-        let fix = "Listen on 127.0.0.1, and let others come through an SSH tunnel or a proxy that \
-                   authenticates them.";
+    if !address.ip().is_loopback() && !is_protected && !is_waived {
         let why = format!(
-            "\"{listen}\" can be reached from other machines, and this build has neither TLS nor authentication"
+            "\"{listen}\" can be reached from other machines, and TLS and users are not both configured"
+        );
+        let fix = format!(
+            "Add [flight.tls] and [[flight.user]], or listen on 127.0.0.1; {INSECURE_KEY} = true listens all the \
+             same, and lets everybody who reaches it do everything when there are no users."
         );
         return Err((why, fix));
     }
     Ok(address)
+}
+
+/// How the door is protected.
+#[derive(Clone, Debug)]
+pub struct Protection {
+    /// TLS; `None` for plain connections.
+    pub tls: Option<TlsFiles>,
+    /// Who may come in; everybody when there are none.
+    pub users: Vec<User>,
+    /// How long a bearer token is good, in ms.
+    pub bearer_lifetime_ms: u64,
+}
+
+impl Default for Protection {
+    fn default() -> Self {
+        Self { tls: None, users: Vec::new(), bearer_lifetime_ms: 12 * 3_600_000 }
+    }
+}
+
+impl Protection {
+    /// Whether its certificates can be used, before anything depends on it.
+    ///
+    /// Errors: `CONFIG_UNREADABLE`, `CONFIG_INVALID`.
+    pub fn check(&self) -> Result<(), Fault> {
+        self.tls.clone().map(Tls::new).transpose().map(drop)
+    }
 }
 
 /// A door that listens and lets nobody in yet: who connects waits.
@@ -59,6 +92,9 @@ pub struct OpenDoor {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    auth: Arc<Auth>,
+    tls: Option<Arc<Tls>>,
+    watching: Option<JoinHandle<()>>,
 }
 
 impl Door {
@@ -86,8 +122,12 @@ impl Door {
 
     /// Answers calls from now on, on the runtime of the caller.
     ///
-    /// Errors: `INTERNAL`.
-    pub fn open(self, engine: Arc<Engine>, key: Key) -> Result<OpenDoor, Fault> {
+    /// Errors: `CONFIG_UNREADABLE` and `CONFIG_INVALID` for certificates, `INTERNAL`.
+    pub fn open(self, engine: Arc<Engine>, key: Key, protection: Protection) -> Result<OpenDoor, Fault> {
+        let Protection { tls, users, bearer_lifetime_ms } = protection;
+        let tls = tls.map(Tls::new).transpose()?.map(Arc::new);
+        let clock = Arc::clone(engine.catalog().clock());
+        let auth = Arc::new(Auth::new(users, bearer_lifetime_ms, key.clone(), clock)?);
         let calls = Calls::new(Executor::new(engine, key)?);
         let service = FlightServiceServer::new(calls)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
@@ -98,12 +138,14 @@ impl Door {
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .layer(GateLayer(Arc::clone(&auth)))
             .add_service(service)
-            .serve_with_incoming_shutdown(connections(self.listener), async {
+            .serve_with_incoming_shutdown(connections(self.listener, tls.clone()), async {
                 // Dropping the door stops it too.
                 let _ = stopped.await;
             });
-        Ok(OpenDoor { address: self.address, stop, serving: tokio::spawn(serving) })
+        let watching = tls.clone().map(|tls| tokio::spawn(watch(tls)));
+        Ok(OpenDoor { address: self.address, stop, serving: tokio::spawn(serving), auth, tls, watching })
     }
 }
 
@@ -111,6 +153,24 @@ impl OpenDoor {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How clients write its scheme.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "grpc+tls" } else { "grpc" }
+    }
+
+    /// From now on these users. Calls under way go on; bearer tokens of who is not there any more, or
+    /// has another password, are good no more.
+    pub fn set_users(&self, users: Vec<User>) {
+        self.auth.set_users(users);
+    }
+
+    /// Reads certificates again, without waiting until it is time to. Blocks for a moment.
+    pub fn reload_certificates(&self) {
+        if let Some(tls) = &self.tls {
+            reload(tls);
+        }
     }
 
     /// Lets nobody in any more, and ends when the last call has ended, at the latest after `grace`;
@@ -121,86 +181,28 @@ impl OpenDoor {
         let abort = self.serving.abort_handle();
         let is_over = tokio::time::timeout(grace, self.serving).await.is_ok();
         abort.abort();
+        if let Some(watching) = self.watching {
+            watching.abort();
+        }
         is_over
     }
 }
 
-/// Connections as they come, at most [`CONNECTIONS_MAX`] at a time.
-fn connections(listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    stream::unfold((listener, places), |(listener, places)| async move {
-        loop {
-            match listener.accept().await {
-                Ok((stream, client)) => match Arc::clone(&places).try_acquire_owned() {
-                    Ok(place) => {
-                        // Only a matter of speed.
-                        let _ = stream.set_nodelay(true);
-                        return Some((Ok(Connection { stream, _place: place }), (listener, places)));
-                    }
-                    Err(_) => {
-                        tracing::warn!(%client, limit = CONNECTIONS_MAX, "connection refused: too many")
-                    }
-                },
-                Err(error) => {
-                    tracing::warn!(%error, "connection not accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    })
-}
-
-/// A connection, and its place among them.
-struct Connection {
-    stream: TcpStream,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+/// Reads certificates again and again: who renews them need not tell.
+async fn watch(tls: Arc<Tls>) {
+    loop {
+        tokio::time::sleep(CERTIFICATES_INTERVAL).await;
+        let tls = Arc::clone(&tls);
+        // A read that hangs holds up nobody.
+        let _ = tokio::task::spawn_blocking(move || reload(&tls)).await;
     }
 }
 
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+fn reload(tls: &Tls) {
+    match tls.reload() {
+        Ok(true) => tracing::info!("certificates read again, new connections get them"),
+        Ok(false) => {}
+        Err(fault) => tracing::error!(%fault, "certificates not read again, the old ones stay in effect"),
     }
 }
 
@@ -210,15 +212,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_is_listened_on() {
+    fn only_loopback_is_listened_on_without_protection() {
         for listen in ["127.0.0.1:0", "[::1]:32010", "127.8.9.1:1"] {
-            check_listen(listen).unwrap();
+            check_listen(listen, false, false).unwrap();
         }
         for listen in ["0.0.0.0:32010", "[::]:32010", "10.0.0.1:32010", "[fe80::1]:1"] {
-            assert!(check_listen(listen).unwrap_err().0.contains("TLS"), "{listen}");
+            let (why, fix) = check_listen(listen, false, false).unwrap_err();
+            assert!(why.contains("TLS") && fix.contains(INSECURE_KEY), "{listen}");
+            check_listen(listen, true, false).unwrap();
+            check_listen(listen, false, true).unwrap();
         }
         for listen in ["", "32010", "localhost:32010", "127.0.0.1", "127.0.0.1:99999", "grpc://127.0.0.1:1"] {
-            assert!(check_listen(listen).unwrap_err().0.contains("no address"), "{listen}");
+            assert!(check_listen(listen, true, true).unwrap_err().0.contains("no address"), "{listen}");
         }
     }
 

@@ -21,6 +21,7 @@ use skep_catalog::fault::{Code, Fault};
 use skep_query::{Engine, LEASE, Prepared, QueryResult, Statement};
 use tonic::metadata::MetadataMap;
 
+use crate::asker::Asker;
 use crate::metadata::Facts;
 use crate::rows::{self, Rows};
 use crate::running::{Fetch, Running};
@@ -49,17 +50,18 @@ impl Executor {
     }
 
     /// A statement as the engine takes it.
-    fn statement(&self, handle: &Handle, headers: &MetadataMap) -> Statement {
+    fn statement(&self, handle: &Handle, asker: &Asker) -> Statement {
         Statement {
             schema: schema_named(&handle.schema).unwrap_or_else(|| Session::default().default_schema()),
-            timeout_ms: timeout_ms(headers),
+            timeout_ms: timeout_ms(&asker.headers),
+            caller: asker.caller.clone(),
             ..Statement::new(handle.sql.clone())
         }
     }
 
     /// What a statement gives and takes; its values need not be bound.
-    pub async fn typed(&self, handle: &Handle, headers: &MetadataMap) -> Result<Prepared, Fault> {
-        let mut prepared = self.engine.prepare(self.statement(handle, headers)).await?;
+    pub async fn typed(&self, handle: &Handle, asker: &Asker) -> Result<Prepared, Fault> {
+        let mut prepared = self.engine.prepare(self.statement(handle, asker)).await?;
         prepared.schema = plain::schema(&prepared.schema);
         prepared.parameters = plain::schema(&prepared.parameters);
         Ok(prepared)
@@ -69,10 +71,10 @@ impl Executor {
     pub async fn prepare(
         &self,
         sql: String,
-        headers: &MetadataMap,
+        asker: &Asker,
     ) -> Result<ActionCreatePreparedStatementResult, Fault> {
-        let handle = self.text(sql, headers)?;
-        let Prepared { schema, parameters } = self.typed(&handle, headers).await?;
+        let handle = self.text(sql, asker)?;
+        let Prepared { schema, parameters } = self.typed(&handle, asker).await?;
         Ok(ActionCreatePreparedStatementResult {
             prepared_statement_handle: self.key.seal(Purpose::Handle, &handle).into(),
             dataset_schema: schema_bytes(&schema)?,
@@ -81,30 +83,31 @@ impl Executor {
     }
 
     /// A text, to be run in the session of the call.
-    pub fn text(&self, sql: String, headers: &MetadataMap) -> Result<Handle, Fault> {
-        let schema = Session::of(headers, &self.key)?.default_schema().to_owned();
-        Ok(Handle { sql, schema, parameters: Vec::new() })
+    pub fn text(&self, sql: String, asker: &Asker) -> Result<Handle, Fault> {
+        let schema = Session::of(asker, &self.key)?.default_schema().to_owned();
+        let principal = asker.caller.principal.to_string();
+        Ok(Handle { sql, schema, parameters: Vec::new(), principal })
     }
 
     /// The prepared statement of a command.
     ///
     /// Errors: `TICKET_INVALID`.
-    pub fn prepared(&self, command: &CommandPreparedStatementQuery) -> Result<Handle, Fault> {
-        self.key.open(Purpose::Handle, &command.prepared_statement_handle)
+    pub fn prepared(&self, command: &CommandPreparedStatementQuery, asker: &Asker) -> Result<Handle, Fault> {
+        self.key.open_for(asker, Purpose::Handle, &command.prepared_statement_handle)
     }
 
     /// Plans an execution. Its snapshot is kept until its rows are fetched, or too late.
     pub async fn plan(
         &self,
         statement: Handle,
-        headers: &MetadataMap,
+        asker: &Asker,
         descriptor: FlightDescriptor,
     ) -> Result<FlightInfo, Fault> {
         let snapshot = self.engine.lease();
         let planned = Statement {
             snapshot: Some(Arc::clone(&snapshot)),
             parameters: Some(parameters::kept(&statement.parameters)?),
-            ..self.statement(&statement, headers)
+            ..self.statement(&statement, asker)
         };
         let schema = plain::schema(&self.engine.prepare(planned).await?.schema);
         let ticket = Ticket {
@@ -137,13 +140,13 @@ impl Executor {
     /// Runs what was planned; the same ticket can be fetched again while its snapshot is kept.
     ///
     /// Errors: `TICKET_INVALID`, `SNAPSHOT_GONE`, `SQL_*`.
-    pub async fn fetch(&self, ticket: &TicketStatementQuery, headers: &MetadataMap) -> Result<Rows, Fault> {
-        let ticket: Ticket = self.key.open(Purpose::Ticket, &ticket.statement_handle)?;
+    pub async fn fetch(&self, ticket: &TicketStatementQuery, asker: &Asker) -> Result<Rows, Fault> {
+        let ticket: Ticket = self.key.open_for(asker, Purpose::Ticket, &ticket.statement_handle)?;
         self.check_lease(&ticket)?;
         let run = Statement {
             snapshot: Some(self.engine.leased(ticket.snapshot_id)?),
             parameters: Some(parameters::kept(&ticket.statement.parameters)?),
-            ..self.statement(&ticket.statement, headers)
+            ..self.statement(&ticket.statement, asker)
         };
         let mut fetch = self.running.begin(ticket.execution)?;
         let result = fetch.unless_cancelled(self.engine.run(run)).await??;
@@ -169,8 +172,8 @@ impl Executor {
     /// Ends an execution: rows under way end with an error, rows to come are refused.
     ///
     /// Errors: `TICKET_INVALID`.
-    pub fn cancel(&self, ticket: &TicketStatementQuery) -> Result<(), Fault> {
-        let ticket: Ticket = self.key.open(Purpose::Ticket, &ticket.statement_handle)?;
+    pub fn cancel(&self, asker: &Asker, ticket: &TicketStatementQuery) -> Result<(), Fault> {
+        let ticket: Ticket = self.key.open_for(asker, Purpose::Ticket, &ticket.statement_handle)?;
         self.running.cancel(ticket.execution);
         Ok(())
     }
@@ -178,8 +181,8 @@ impl Executor {
     /// Keeps the snapshot of a ticket for longer.
     ///
     /// Errors: `TICKET_INVALID`, `SNAPSHOT_GONE`.
-    pub fn renew(&self, ticket: &TicketStatementQuery) -> Result<FlightEndpoint, Fault> {
-        let mut ticket: Ticket = self.key.open(Purpose::Ticket, &ticket.statement_handle)?;
+    pub fn renew(&self, asker: &Asker, ticket: &TicketStatementQuery) -> Result<FlightEndpoint, Fault> {
+        let mut ticket: Ticket = self.key.open_for(asker, Purpose::Ticket, &ticket.statement_handle)?;
         self.check_lease(&ticket)?;
         self.engine.renew_lease(ticket.snapshot_id)?;
         ticket.expires_at = self.lease_end();

@@ -26,3 +26,15 @@ pub const ERROR_CHARS_MAX: usize = 2_000;
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// See [`KEEPALIVE_INTERVAL`].
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time for making a connection with TLS.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between looks whether certificates have changed.
+pub const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(5);
+/// Bytes of a file of certificates or of a key.
+pub const TLS_FILE_BYTES_MAX: u64 = 4 << 20;
+/// Passwords that are checked or wait for it.
+pub const CHECKS_WAITING_MAX: usize = 64;
+/// Of these from one address.
+pub const CHECKS_PER_ADDRESS_MAX: usize = 8;
+/// Wrong passwords that are remembered, hashed, so that they cost nothing when they come again.
+pub const WRONG_PASSWORDS_KEPT_MAX: usize = 1_024;

@@ -11,6 +11,9 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use skep_catalog::fault::{Code, Fault};
 
+use crate::asker::Asker;
+use crate::ticket::Owned;
+
 const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 32;
 
@@ -23,9 +26,23 @@ pub enum Purpose {
     Ticket = 2,
     /// The options of a session.
     Session = 3,
+    /// That somebody logged in.
+    Bearer = 4,
+}
+
+impl Purpose {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Handle => "prepared statement",
+            Self::Ticket => "ticket",
+            Self::Session => "session",
+            Self::Bearer => "bearer token",
+        }
+    }
 }
 
 /// The secret behind all signatures.
+#[derive(Clone)]
 pub struct Key {
     key: hmac::Key,
     random: SystemRandom,
@@ -96,15 +113,25 @@ impl Key {
         sealed
     }
 
-    /// The message that was sealed for this purpose.
+    /// The message that was sealed for this purpose and for who asks.
+    ///
+    /// Errors: `TICKET_INVALID`.
+    pub fn open_for<M: Message + Default + Owned>(
+        &self,
+        asker: &Asker,
+        purpose: Purpose,
+        sealed: &[u8],
+    ) -> Result<M, Fault> {
+        let message: M = self.open(purpose, sealed)?;
+        asker.check_owner(purpose.word(), message.principal())?;
+        Ok(message)
+    }
+
+    /// The message that was sealed for this purpose, whoever it was made for.
     ///
     /// Errors: `TICKET_INVALID`.
     pub fn open<M: Message + Default>(&self, purpose: Purpose, sealed: &[u8]) -> Result<M, Fault> {
-        let what = match purpose {
-            Purpose::Handle => "prepared statement",
-            Purpose::Ticket => "ticket",
-            Purpose::Session => "session",
-        };
+        let what = purpose.word();
         let unknown = || Fault::new(Code::TICKET_INVALID, what, "it was not made by this service");
         let (tag, message) = sealed.split_at_checked(TAG_BYTES).ok_or_else(unknown)?;
         hmac::verify(&self.key, &signed(purpose, message), tag).map_err(|_| unknown())?;
@@ -116,7 +143,10 @@ fn signed(purpose: Purpose, message: &[u8]) -> Vec<u8> {
     [&[purpose as u8][..], message].concat()
 }
 
-fn random_bytes<const N: usize>(random: &SystemRandom) -> Result<[u8; N], Fault> {
+/// Bytes that nobody can guess.
+///
+/// Errors: `INTERNAL` when the machine gives no randomness.
+pub fn random_bytes<const N: usize>(random: &SystemRandom) -> Result<[u8; N], Fault> {
     let mut bytes = [0; N];
     random
         .fill(&mut bytes)

@@ -27,6 +27,8 @@ use skep_catalog::fault::{Code, Fault};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::actions::{self, act};
+use crate::asker::Asker;
+use crate::auth::gate::Issued;
 use crate::execution::{Executor, info};
 use crate::rows::{Rows, messages};
 use crate::seal::Purpose;
@@ -72,7 +74,7 @@ fn read_only(what: &str) -> Status {
 impl FlightSqlService for Service {
     type FlightService = Self;
 
-    /// Anybody who can connect may ask: names and passwords are not looked at.
+    /// Who makes it was found out before; here the token for later calls is handed over.
     async fn do_handshake(
         &self,
         request: Request<Streaming<HandshakeRequest>>,
@@ -80,11 +82,9 @@ impl FlightSqlService for Service {
         let mut response: Response<
             std::pin::Pin<Box<dyn futures::Stream<Item = Result<HandshakeResponse, Status>> + Send>>,
         > = Response::new(Box::pin(stream::iter([Ok(HandshakeResponse::default())])));
-        // Clients that send a name and a password fail without a token for later calls.
-        if request.metadata().contains_key("authorization") {
-            response
-                .metadata_mut()
-                .insert("authorization", tonic::metadata::MetadataValue::from_static("Bearer anybody"));
+        let issued = request.extensions().get::<Issued>();
+        if let Some(bearer) = issued.and_then(|Issued(token)| format!("Bearer {token}").parse().ok()) {
+            response.metadata_mut().insert("authorization", bearer);
         }
         Ok(response)
     }
@@ -95,9 +95,9 @@ impl FlightSqlService for Service {
         request: Request<FlightDescriptor>,
     ) -> Call<FlightInfo> {
         no_transaction(command.transaction_id.as_ref())?;
-        let (headers, _, descriptor) = request.into_parts();
-        let text = self.0.text(command.query, &headers).map_err(status)?;
-        self.0.plan(text, &headers, descriptor).await.map(Response::new).map_err(status)
+        let asker = Asker::of(&request).map_err(status)?;
+        let text = self.0.text(command.query, &asker).map_err(status)?;
+        self.0.plan(text, &asker, request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn get_flight_info_prepared_statement(
@@ -105,9 +105,9 @@ impl FlightSqlService for Service {
         command: CommandPreparedStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Call<FlightInfo> {
-        let (headers, _, descriptor) = request.into_parts();
-        let handle = self.0.prepared(&command).map_err(status)?;
-        self.0.plan(handle, &headers, descriptor).await.map(Response::new).map_err(status)
+        let asker = Asker::of(&request).map_err(status)?;
+        let handle = self.0.prepared(&command, &asker).map_err(status)?;
+        self.0.plan(handle, &asker, request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn do_get_statement(
@@ -115,7 +115,8 @@ impl FlightSqlService for Service {
         ticket: TicketStatementQuery,
         request: Request<WireTicket>,
     ) -> Call<Rows> {
-        self.0.fetch(&ticket, request.metadata()).await.map(Response::new).map_err(status)
+        let asker = Asker::of(&request).map_err(status)?;
+        self.0.fetch(&ticket, &asker).await.map(Response::new).map_err(status)
     }
 
     async fn do_get_prepared_statement(
@@ -269,7 +270,8 @@ impl FlightSqlService for Service {
         command: CommandPreparedStatementQuery,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<DoPutPreparedStatementResult, Status> {
-        let handle = self.0.prepared(&command).map_err(status)?;
+        let asker = Asker::of(&request).map_err(status)?;
+        let handle = self.0.prepared(&command, &asker).map_err(status)?;
         let parameters = parameters::receive(request.into_inner()).await?;
         let handle = self.0.key.seal(Purpose::Handle, &Handle { parameters, ..handle });
         Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(handle.into()) })
@@ -313,7 +315,8 @@ impl FlightSqlService for Service {
         request: Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
         no_transaction(command.transaction_id.as_ref())?;
-        self.0.prepare(command.query, request.metadata()).await.map_err(status)
+        let asker = Asker::of(&request).map_err(status)?;
+        self.0.prepare(command.query, &asker).await.map_err(status)
     }
 
     /// There is nothing to close: the client has all of it.
@@ -328,11 +331,12 @@ impl FlightSqlService for Service {
     async fn do_action_cancel_query(
         &self,
         command: ActionCancelQueryRequest,
-        _: Request<Action>,
+        request: Request<Action>,
     ) -> Result<ActionCancelQueryResult, Status> {
+        let asker = Asker::of(&request).map_err(status)?;
         let info = FlightInfo::decode(command.info)
             .map_err(|e| status(unreadable("CancelQuery", &e.to_string())))?;
-        let result = match actions::cancel(&self.0, &info).map_err(status)? {
+        let result = match actions::cancel(&self.0, &asker, &info).map_err(status)? {
             true => CancelStatus::Cancelled,
             false => CancelStatus::NotCancellable,
         };
@@ -384,7 +388,8 @@ impl FlightSqlService for Service {
         &self,
         request: Request<Action>,
     ) -> Call<<Self as FlightService>::DoActionStream> {
-        let answer = act(&self.0, request.get_ref(), request.metadata()).map_err(status)?;
+        let asker = Asker::of(&request).map_err(status)?;
+        let answer = act(&self.0, request.get_ref(), &asker).map_err(status)?;
         let mut response: Response<<Self as FlightService>::DoActionStream> =
             Response::new(Box::pin(stream::iter([Ok(answer.result)])));
         if let Some(cookie) = answer.cookie.and_then(|cookie| cookie.parse().ok()) {

@@ -10,8 +10,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use prost::{Enumeration, Message, Oneof};
 use skep_catalog::fault::Fault;
 use skep_query::spec::{CATALOG, DEFAULT_SCHEMA, SCHEMAS};
-use tonic::metadata::MetadataMap;
 
+use crate::asker::Asker;
 use crate::seal::{Key, Purpose};
 use crate::status::unreadable;
 use crate::ticket::Session;
@@ -98,16 +98,16 @@ impl Session {
     ///
     /// Errors: `TICKET_INVALID`, `REQUEST_INVALID` for one that was not made here: its options are
     /// not known, and without them the call could mean something else.
-    pub fn of(headers: &MetadataMap, key: &Key) -> Result<Self, Fault> {
-        let cookies = headers.get_all("cookie").iter().filter_map(|value| value.to_str().ok());
+    pub fn of(asker: &Asker, key: &Key) -> Result<Self, Fault> {
+        let cookies = asker.headers.get_all("cookie").iter().filter_map(|value| value.to_str().ok());
         let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
         let Some((_, value)) = pairs.find(|(name, _)| name.trim() == COOKIE) else {
-            return Ok(Self::default());
+            return Ok(Self { principal: asker.caller.principal.to_string(), ..Self::default() });
         };
         let sealed = BASE64_URL_SAFE_NO_PAD
             .decode(value.trim().trim_matches('"'))
             .map_err(|e| unreadable("session cookie", &e.to_string()))?;
-        key.open(Purpose::Session, &sealed)
+        key.open_for(asker, Purpose::Session, &sealed)
     }
 
     /// The value of the header `set-cookie` that makes it the session of later calls.
@@ -167,6 +167,8 @@ pub fn schema_named(name: &str) -> Option<&'static str> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use skep_catalog::fault::Code;
+    use skep_query::Caller;
+    use tonic::metadata::MetadataMap;
 
     use super::*;
 
@@ -181,20 +183,23 @@ mod tests {
     #[test]
     fn options_travel_in_a_cookie_that_nobody_else_can_make() {
         let key = Key::random().unwrap();
-        let mut session = Session::default();
+        let asker = |principal: &str, cookie: &str| {
+            let mut headers = MetadataMap::new();
+            headers.insert("cookie", format!("a=b; {cookie}; c=d").parse().unwrap());
+            Asker { caller: Caller { principal: principal.into(), ..Caller::local() }, headers }
+        };
+        let mut session = Session::of(&asker("ann", "d=e"), &key).unwrap();
         assert_eq!(session.default_schema(), "catalog");
         let set = options(&[("schema", text("sync")), ("catalog", text("skep")), ("color", text("red"))]);
         let errors = session.set(set).errors;
         assert_eq!(errors["color"].kind(), SetErrorKind::InvalidName);
         assert_eq!(errors.len(), 1);
-        let mut headers = MetadataMap::new();
         let cookie = session.cookie(&key);
-        headers.insert("cookie", format!("a=b; {cookie}; c=d").parse().unwrap());
-        assert_eq!(Session::of(&headers, &key).unwrap().default_schema(), "sync");
-        let other = Key::random().unwrap();
-        assert_eq!(Session::of(&headers, &other).unwrap_err().code, Code::TICKET_INVALID);
-        headers.insert("cookie", format!("{COOKIE}=%%%").parse().unwrap());
-        assert_eq!(Session::of(&headers, &key).unwrap_err().code, Code::REQUEST_INVALID);
+        assert_eq!(Session::of(&asker("ann", &cookie), &key).unwrap().default_schema(), "sync");
+        let refused = |asker: &Asker, key: &Key| Session::of(asker, key).unwrap_err().code;
+        assert_eq!(refused(&asker("bob", &cookie), &key), Code::TICKET_INVALID);
+        assert_eq!(refused(&asker("ann", &cookie), &Key::random().unwrap()), Code::TICKET_INVALID);
+        assert_eq!(refused(&asker("ann", &format!("{COOKIE}=%%%")), &key), Code::REQUEST_INVALID);
     }
 
     #[test]

@@ -33,7 +33,7 @@ fn grpc_code(code: Code) -> GrpcCode {
     match code {
         Code::SQL_TIMEOUT => GrpcCode::DeadlineExceeded,
         Code::SQL_CANCELLED => GrpcCode::Cancelled,
-        Code::SQL_MEMORY | Code::SQL_TOO_MANY_ROWS | Code::SQL_BUSY | Code::STORE_FULL => {
+        Code::SQL_MEMORY | Code::SQL_TOO_MANY_ROWS | Code::SQL_BUSY | Code::STORE_FULL | Code::LOGIN_BUSY => {
             GrpcCode::ResourceExhausted
         }
         // Asked again, the same statement goes through.
@@ -41,6 +41,7 @@ fn grpc_code(code: Code) -> GrpcCode {
         Code::NOT_SUPPORTED => GrpcCode::Unimplemented,
         Code::STORE_DAMAGED => GrpcCode::DataLoss,
         Code::METASTORE_UNKNOWN => GrpcCode::NotFound,
+        Code::UNAUTHENTICATED => GrpcCode::Unauthenticated,
         other => match other.blame() {
             Blame::Caller => GrpcCode::InvalidArgument,
             Blame::Metastore | Blame::Machine => GrpcCode::Unavailable,

@@ -14,6 +14,9 @@ pub struct Handle {
     /// One row of values as an Arrow stream; empty when none are bound.
     #[prost(bytes = "vec", tag = "3")]
     pub parameters: Vec<u8>,
+    /// For whom it was made: nobody else can use it.
+    #[prost(string, tag = "4")]
+    pub principal: String,
 }
 
 /// The rows of one execution, all from one snapshot.
@@ -42,4 +45,31 @@ pub struct Session {
     /// Schema of tables that are named without one.
     #[prost(string, tag = "1")]
     pub schema: String,
+    /// For whom it was made: nobody else can use it.
+    #[prost(string, tag = "2")]
+    pub principal: String,
+}
+
+/// What is made for somebody.
+pub trait Owned {
+    /// For whom.
+    fn principal(&self) -> &str;
+}
+
+impl Owned for Handle {
+    fn principal(&self) -> &str {
+        &self.principal
+    }
+}
+
+impl Owned for Ticket {
+    fn principal(&self) -> &str {
+        &self.statement.principal
+    }
+}
+
+impl Owned for Session {
+    fn principal(&self) -> &str {
+        &self.principal
+    }
 }

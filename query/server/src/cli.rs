@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::config::example::example;
 use crate::console;
 use crate::exit::{Exit, report};
+use crate::login::LoginOptions;
 use crate::shell::Ask;
 
 /// One SQL door to every Hive Metastore.
@@ -36,6 +37,10 @@ enum Command {
     Serve(WithConfig),
     /// SQL prompt on the local catalog, or on a running service.
     Sql(Sql),
+    /// Read a password from standard input, print its hash for the config.
+    HashPassword,
+    /// Make a token: print it, and its hash for the config.
+    Token,
     /// About the config file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -58,11 +63,13 @@ struct Sql {
     /// The config file.
     #[arg(long, value_name = "FILE", env = "SKEP_CONFIG", required_unless_present = "connect")]
     config: Option<PathBuf>,
-    /// A running service: grpc://HOST:PORT, as its log tells.
+    /// A running service: grpc://HOST:PORT or grpc+tls://HOST:PORT, as its log tells.
     #[arg(long, value_name = "URI", conflicts_with = "config")]
     connect: Option<String>,
     #[command(flatten)]
     ask: Ask,
+    #[command(flatten)]
+    login: LoginOptions,
 }
 
 #[derive(Subcommand)]
@@ -98,13 +105,17 @@ fn dispatch(command: Command) -> Result<Exit, Fault> {
         Command::Check(with) => commands::check::run(&Config::load(&with.config)?),
         Command::Sync(with) => commands::sync::run(&Config::load(&with.config)?),
         Command::Serve(with) => commands::serve::run(Config::load(&with.config)?),
-        Command::Sql(Sql { connect: Some(uri), ask, .. }) => commands::sql::run_connected(&uri, &ask),
-        Command::Sql(Sql { config, ask, .. }) => {
+        Command::Sql(Sql { connect: Some(uri), ask, login, .. }) => {
+            commands::sql::run_connected(&uri, &ask, &login)
+        }
+        Command::Sql(Sql { config, ask, login, .. }) => {
             let Some(file) = config else {
                 return Err(Fault::internal("skep sql", "neither --config nor --connect"));
             };
-            commands::sql::run(&Config::load(&file)?, &ask)
+            commands::sql::run(&Config::load(&file)?, &ask, &login)
         }
+        Command::HashPassword => commands::secrets::hash_password(),
+        Command::Token => commands::secrets::token(),
         Command::Config(ConfigCommand::Example) => {
             console::print(example())?;
             Ok(Exit::Done)

@@ -3,7 +3,7 @@
 //! Map of the crate: [`cli`] reads the command line and calls one of [`commands`]; [`config`]
 //! gives plain option values; [`wire`] turns them into the other rooms' options; [`follow`] runs
 //! the mirrors; [`shell`] asks the engine and [`output`] prints; [`console`] writes notes; [`exit`] ends
-//! the process.
+//! the process; [`login`] and [`secret`] tell a service who asks.
 //!
 //! Deliberately absent: rules about metastores or SQL. Nothing here decides what is mirrored or
 //! answered.
@@ -15,6 +15,8 @@ pub mod console;
 pub mod exit;
 pub mod follow;
 pub mod logging;
+pub mod login;
 pub mod output;
+mod secret;
 pub mod shell;
 pub mod wire;

@@ -156,6 +156,7 @@ fn runtime_setting(setting: ConfigSetting) -> Setting {
         default_value: setting.default,
         origin,
         comment: setting.doc.replace('\n', " "),
+        subject: setting.subject,
     }
 }
 

@@ -94,13 +94,16 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "[flight]\nlisten = \"0.0.0.0:32010\"\n",
-        "etc/skep.toml line 1, flight.listen: \"0.0.0.0:32010\" can be reached from other machines, and this build has neither TLS nor authentication",
+        "etc/skep.toml line 1, flight.listen: \"0.0.0.0:32010\" can be reached from other machines, and TLS and users are not both configured",
     ),
     (
         "[flight]\nlisten = \"localhost\"\n",
         "etc/skep.toml line 1, flight.listen: \"localhost\" is no address to listen on",
     ),
-    ("[flight]\nport = 1\n", "etc/skep.toml line 2, flight.port: unknown key; known ones here are listen"),
+    (
+        "[flight]\nport = 1\n",
+        "etc/skep.toml line 2, flight.port: unknown key; known ones here are listen, bearer_lifetime_ms, insecure_listen_without_tls_or_users, tls, user",
+    ),
     ("[door]\n", "etc/skep.toml line 1, [door]: this build does not have the Thrift front door yet"),
     (
         "[http]\nlisten = \"0.0.0.0:32080\"\n",
@@ -109,6 +112,95 @@ const BAD: &[(&str, &str)] = &[
     ("[http]\nlisten = \"8080\"\n", "etc/skep.toml line 1, http.listen: \"8080\" is no address to listen on"),
     ("[zookeeper]\n", "etc/skep.toml line 1, [zookeeper]: this build does not have ZooKeeper yet"),
 ];
+
+/// Mistakes in `[[flight.user]]`, with the line of the file and what is wrong.
+const BAD_USERS: &[(&str, &str)] = &[
+    ("[flight.user]\nname = \"a\"\n", "line 2, flight.user: must be written [[flight.user]], once for each"),
+    ("[[flight.user]]\n", "line 2, flight.user.name: the key is missing"),
+    ("[[flight.user]]\nname = \"a:b\"\n", "line 3, flight.user.name: \"a:b\" is no name for a user"),
+    (
+        "[[flight.user]]\nname = \"anonymous\"\n",
+        "line 3, flight.user.name: \"anonymous\" is no name for a user",
+    ),
+    ("[[flight.user]]\nname = \"a\"\n", "line 3, flight.user.name: nobody could be \"a\""),
+    (
+        "[[flight.user]]\nname = \"a\"\npassword_hash = \"PLANTED\"\n",
+        "line 4, flight.user.password_hash: it is no hash of a password",
+    ),
+    (
+        "[[flight.user]]\nname = \"a\"\ntoken_hashes = [\"sha256:PLANTED\"]\n",
+        "line 4, flight.user.token_hashes: it is no hash of a token",
+    ),
+    (
+        "[[flight.user]]\nname = \"a\"\nrole = \"root\"\n",
+        "line 4, flight.user.role: \"root\" is none of reader, operator, admin",
+    ),
+    (
+        "[[flight.user]]\nname = \"a\"\ncert_names = [\"a.example\"]\n",
+        "line 4, flight.user.cert_names: certificates of clients are not looked at without flight.tls.client_ca_file",
+    ),
+    (
+        "[[flight.user]]\nname = \"a\"\npassword = \"PLANTED\"\n",
+        "line 4, flight.user.password: unknown key; did you mean password_hash?",
+    ),
+    (
+        "[flight.tls]\ncert_file = \"none.pem\"\nkey_file = \"k.pem\"\n",
+        "line 2, flight.tls.cert_file: etc/none.pem: No such file or directory",
+    ),
+    ("[flight.tls]\nkey_file = \"k.pem\"\n", "line 2, flight.tls.cert_file: the key is missing"),
+];
+
+fn user(name: &str, more: &str) -> String {
+    format!("[[flight.user]]\nname = \"{name}\"\ntoken_hashes = [\"sha256:{}\"]\n{more}", "a".repeat(64))
+}
+
+#[test]
+fn mistakes_in_users_are_told_without_their_secrets() {
+    let same_token = user("a", "") + &user("b", "");
+    let same_name = user("a", "") + &user("a", "");
+    let pattern = user("a", "databases = [\"@spark\"]\n");
+    let more = [
+        (same_token.as_str(), "line 7, flight.user.token_hashes: user \"a\" has the same token"),
+        (&same_name, "line 6, flight.user.name: a user named \"a\" is declared twice"),
+        (&pattern, "line 5, flight.user.databases: \"@spark\" names a catalog only"),
+    ];
+    for (text, sentence) in BAD_USERS.iter().chain(&more) {
+        let text = format!("[flight]\n{text}{ONE}");
+        let fault = Config::parse(&text, Path::new("etc/skep.toml")).unwrap_err();
+        assert!(fault.message().starts_with(&format!("etc/skep.toml {sentence}")), "{fault}\nfor\n{text}");
+        assert!(!fault.to_string().contains("PLANTED") && !fault.to_string().contains('\n'), "{fault}");
+    }
+}
+
+#[test]
+fn secrets_are_in_no_setting_and_no_debug_output() {
+    let users = user("ann", "databases = [\"sales\"]\n");
+    let config = Config::parse(&format!("[flight]\n{users}{ONE}"), Path::new("skep.toml")).unwrap();
+    let shown = format!("{config:?} {:?}", config.settings());
+    assert!(shown.contains("flight.user.ann.databases") && !shown.contains("aaaa"), "{shown}");
+    let hashes = config.settings().into_iter().find(|s| s.key == "flight.user.ann.token_hashes").unwrap();
+    assert_eq!(hashes.value.as_deref(), Some("[\"***\"]"));
+}
+
+#[test]
+fn other_addresses_than_loopback_need_tls_and_users_or_a_long_word() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["c.pem", "k.pem"] {
+        std::fs::write(folder.path().join(file), "").unwrap();
+    }
+    let parse = |more: &str| {
+        let text = format!("[flight]\nlisten = \"0.0.0.0:0\"\n{more}{ONE}");
+        Config::parse(&text, &folder.path().join("skep.toml")).map(|config| config.flight.unwrap())
+    };
+    let tls = "[flight.tls]\ncert_file = \"c.pem\"\nkey_file = \"k.pem\"\n";
+    for refused in ["", tls, &user("a", "")] {
+        let fault = parse(refused).unwrap_err();
+        assert!(fault.to_string().contains("insecure_listen_without_tls_or_users"), "{fault}");
+    }
+    let protected = parse(&format!("{tls}{}", user("a", ""))).unwrap();
+    assert_eq!(protected.uri(), "grpc+tls://127.0.0.1:0");
+    assert_eq!(parse("insecure_listen_without_tls_or_users = true\n").unwrap().uri(), "grpc://127.0.0.1:0");
+}
 
 #[test]
 fn every_mistake_gets_its_own_sentence() {
@@ -157,7 +249,8 @@ fn example_is_exactly_the_defaults() {
     assert_eq!(config.log, LogOptions::default());
     assert_eq!(config.store, StoreSection::default());
     assert_eq!(config.sql, SqlSection::default());
-    assert_eq!(config.flight, Some(FlightSection::default()));
+    let flight = config.flight.unwrap();
+    assert_eq!((flight.options, flight.tls, flight.users.len()), (FlightSection::default(), None, 0));
     assert_eq!(config.http, Some(HttpSection::default()));
     let [metastore] = &config.metastores[..] else { panic!("one metastore") };
     let uris = vec!["thrift://hms1.example:9083".to_owned()];
@@ -169,7 +262,7 @@ fn example_is_exactly_the_defaults() {
 #[test]
 fn example_is_right_in_its_comments_too() {
     let folder = tempfile::tempdir().unwrap();
-    for file in ["ca.pem", "client.pem", "client.key"] {
+    for file in ["ca.pem", "client.pem", "client.key", "skep.pem", "skep.key", "clients.pem"] {
         std::fs::write(folder.path().join(file), "").unwrap();
     }
     let example = example();
@@ -179,7 +272,17 @@ fn example_is_right_in_its_comments_too() {
         .map(|line| if is_option(line) { line.trim_start_matches("# ") } else { line })
         .flat_map(|line| [line, "\n"])
         .collect();
+    // Hashes are shown in part only.
+    let hash = format!("$pbkdf2-sha256$i=600000${}${}", "A".repeat(22), "A".repeat(43));
+    let uncommented = uncommented
+        .replace("$pbkdf2-sha256$...", &hash)
+        .replace("sha256:...", &format!("sha256:{}", "0".repeat(64)));
     let config = Config::parse(&uncommented, &folder.path().join("skep.toml")).unwrap();
+    let flight = config.flight.unwrap();
+    assert_eq!(flight.tls.unwrap().cert_file, folder.path().join("skep.pem"));
+    let [user] = &flight.users[..] else { panic!("one user") };
+    assert!(user.user.password.is_some() && user.user.tokens.len() == 1);
+    assert!(!user.user.scope.has_metastore("dev") && user.user.scope.has_database("hive", "risk_eu"));
     assert_eq!(config.metastores[0].options.user.as_deref(), Some("skep"));
     let tls = config.metastores[0].tls.clone().unwrap();
     let path = |file| Some(folder.path().join(file));

@@ -57,9 +57,11 @@ pub const TABLES: &[TableSpec] = &[
     table(
         "runtime",
         "queries",
-        "Statements that run right now.",
+        "Statements that run right now; readers see their own.",
         &[
             int("query_id", "Number of the statement.").key(),
+            text("principal", "Who asked: a user of the config, 'anonymous' where none are configured, or 'local' for the process itself."),
+            text("client", "From where: an address, or 'local'."),
             text("statement", "Text, at most 4,096 characters."),
             text("state", "'planning' or 'running'."),
             time("started_at", "When it arrived."),
@@ -70,9 +72,11 @@ pub const TABLES: &[TableSpec] = &[
     table(
         "runtime",
         "query_history",
-        "The last 1,000 statements that ended.",
+        "Of the last 1,000 statements that ended those that the caller may see: readers their own.",
         &[
             int("query_id", "Number of the statement.").key(),
+            text("principal", "Who asked: a user of the config, 'anonymous' where none are configured, or 'local' for the process itself."),
+            text("client", "From where: an address, or 'local'."),
             text("statement", "Text, at most 4,096 characters."),
             text("state", "'done', 'failed' or 'cancelled'."),
             time("started_at", "When it arrived."),

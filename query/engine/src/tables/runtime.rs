@@ -32,7 +32,7 @@ pub fn nodes(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<C
 pub fn settings(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<Chunk> {
     Chunk::single(pinned, move |pinned, wanted| {
         let mut rows = Rows::new(spec, wanted);
-        for setting in pinned.shared.settings.read().iter() {
+        for setting in &pinned.settings() {
             rows.push(&[
                 (&setting.name).into(),
                 setting.value.as_ref().into(),
@@ -81,10 +81,12 @@ pub fn queries(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec
     Chunk::single(pinned, move |pinned, wanted| {
         let now = pinned.shared.now();
         let mut rows = Rows::new(spec, wanted);
-        for query in pinned.shared.queries.running() {
+        for query in pinned.queries() {
             let is_planned = query.planned_at.load(Ordering::Relaxed) != 0;
             rows.push(&[
                 query.query_id.into(),
+                (&query.caller.principal).into(),
+                (&query.caller.client).into(),
                 (&query.statement).into(),
                 if is_planned { "running" } else { "planning" }.into(),
                 query.started_at.into(),
@@ -99,12 +101,14 @@ pub fn queries(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec
 pub fn query_history(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Vec<Chunk> {
     Chunk::single(pinned, move |pinned, wanted| {
         let mut rows = Rows::new(spec, wanted);
-        for ended in pinned.shared.queries.ended() {
+        for ended in pinned.ended_queries() {
             let query = &ended.query;
             let planned_at = i64::try_from(query.planned_at.load(Ordering::Relaxed)).unwrap_or(0);
             let since_start = |at: i64| (at.saturating_sub(query.started_at) / 1_000).max(0);
             rows.push(&[
                 query.query_id.into(),
+                (&query.caller.principal).into(),
+                (&query.caller.client).into(),
                 (&query.statement).into(),
                 ended.state().into(),
                 query.started_at.into(),

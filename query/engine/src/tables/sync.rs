@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use skep_catalog::change::{FollowMode, FollowState, FollowStatus, SeenError};
-use skep_catalog::limits::ERRORS_KEPT_MAX;
 use skep_catalog::model::DatabaseName;
 use skep_catalog::snapshot::MetastoreView;
 
@@ -164,7 +163,7 @@ fn is_listing_ahead(metastore: &MetastoreView, name: &DatabaseName) -> bool {
     let is_done = || ledger.done_databases(run.run_id).is_some_and(|done| done.contains(name));
     let listed_at = ledger.source_counts().get(name).map(|(_, at)| *at);
     match run.kind.as_str() {
-        _ if ledger.errors().len() == ERRORS_KEPT_MAX => true,
+        _ if ledger.is_full_of_errors() => true,
         "first" => metastore.mirrored_at.is_none() && !is_done(),
         // Events are applied beside it.
         "refresh" => false,

@@ -15,7 +15,7 @@ use skep_hms::HmsDecoder;
 use skep_hms::objects::*;
 use skep_query::arrow::array::RecordBatch;
 use skep_query::arrow::util::display::{ArrayFormatter, FormatOptions};
-use skep_query::{Engine, EngineOptions, Node, Setting};
+use skep_query::{Caller, Engine, EngineOptions, Node, Setting, Statement};
 
 /// Partitions of `east.sales.orders`: several segments.
 pub const EAST_ORDERS: usize = 2_500;
@@ -483,21 +483,26 @@ pub fn partitioned(tables: usize, partitions: usize) -> Fixture {
 
 impl Fixture {
     pub fn try_batches(&self, sql: &str) -> Result<Vec<RecordBatch>, Fault> {
-        futures::executor::block_on(async { self.engine.query(sql).await?.collect().await })
+        self.run(Statement::new(sql))
+    }
+
+    fn run(&self, statement: Statement) -> Result<Vec<RecordBatch>, Fault> {
+        futures::executor::block_on(async { self.engine.run(statement).await?.collect().await })
+    }
+
+    /// Rows of a statement that somebody else asks.
+    pub fn rows_of(&self, caller: &Caller, sql: &str) -> Vec<Vec<String>> {
+        self.rows_of_statement(Statement { caller: caller.clone(), ..Statement::new(sql) })
+    }
+
+    pub fn rows_of_statement(&self, statement: Statement) -> Vec<Vec<String>> {
+        let sql = statement.sql.clone();
+        texts(&self.run(statement).unwrap_or_else(|fault| panic!("{sql}\n{fault}")))
     }
 
     /// Rows as texts, NULL as `-`.
     pub fn try_rows(&self, sql: &str) -> Result<Vec<Vec<String>>, Fault> {
-        let options = FormatOptions::default().with_null("-");
-        let mut rows = Vec::new();
-        for batch in self.try_batches(sql)? {
-            let columns: Vec<ArrayFormatter<'_>> =
-                batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
-            for row in 0..batch.num_rows() {
-                rows.push(columns.iter().map(|c| c.value(row).to_string()).collect());
-            }
-        }
-        Ok(rows)
+        Ok(texts(&self.try_batches(sql)?))
     }
 
     pub fn rows(&self, sql: &str) -> Vec<Vec<String>> {
@@ -515,6 +520,20 @@ impl Fixture {
     pub fn plan(&self, sql: &str) -> String {
         self.rows(&format!("EXPLAIN {sql}")).concat().join("\n")
     }
+}
+
+/// Rows as texts, NULL as `-`.
+fn texts(batches: &[RecordBatch]) -> Vec<Vec<String>> {
+    let options = FormatOptions::default().with_null("-");
+    let mut rows = Vec::new();
+    for batch in batches {
+        let columns: Vec<ArrayFormatter<'_>> =
+            batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
+        for row in 0..batch.num_rows() {
+            rows.push(columns.iter().map(|c| c.value(row).to_string()).collect());
+        }
+    }
+    rows
 }
 
 /// Waits until a condition holds; the test fails when it does not within a minute.

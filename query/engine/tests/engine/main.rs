@@ -12,4 +12,5 @@ mod hot;
 mod patterns;
 mod prepared;
 mod rollup;
+mod scope;
 mod tables;

@@ -12,10 +12,10 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::{Action, FlightDescriptor, FlightInfo, IpcMessage, Ticket};
 use futures::TryStreamExt;
 use prost::Message;
-use skep_catalog::ports::SystemClock;
+use skep_catalog::ports::{Clock, SystemClock};
 use skep_catalog::snapshot::MetastoreSettings;
 use skep_catalog::store::{Catalog, StoreOptions};
-use skep_flight::{Door, Key, OpenDoor};
+use skep_flight::{Door, Key, OpenDoor, Protection};
 use skep_hms::HmsDecoder;
 use skep_query::{Engine, EngineOptions};
 use tonic::Status;
@@ -40,17 +40,21 @@ impl Served {
     }
 
     pub async fn start_with(options: EngineOptions) -> Self {
+        Self::start_as(options, Protection::default(), Arc::new(SystemClock)).await
+    }
+
+    pub async fn start_as(options: EngineOptions, protection: Protection, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (store, decoder, clock) = (StoreOptions::default(), Arc::new(HmsDecoder), Arc::new(SystemClock));
+        let (store, decoder) = (StoreOptions::default(), Arc::new(HmsDecoder));
         let (catalog, _) = Catalog::open(&folder.path().join("data"), store, decoder, clock).unwrap();
         let engine = Arc::new(Engine::new(Arc::clone(&catalog), options).unwrap());
-        let door = open(&engine, folder.path()).await;
+        let door = open(&engine, folder.path(), protection).await;
         Self { engine, catalog, door, folder }
     }
 
     /// Another instance on the same engine, with the same key.
     pub async fn another(&self) -> OpenDoor {
-        open(&self.engine, self.folder.path()).await
+        open(&self.engine, self.folder.path(), Protection::default()).await
     }
 
     /// Makes these the metastores of the catalog: what `federation.metastores` shows.
@@ -69,9 +73,10 @@ impl Served {
     }
 }
 
-async fn open(engine: &Arc<Engine>, folder: &std::path::Path) -> OpenDoor {
+async fn open(engine: &Arc<Engine>, folder: &std::path::Path, protection: Protection) -> OpenDoor {
     let door = Door::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    door.open(Arc::clone(engine), Key::in_file(&folder.join("key")).unwrap()).unwrap()
+    let key = Key::in_file(&folder.join("key")).unwrap();
+    door.open(Arc::clone(engine), key, protection).unwrap()
 }
 
 pub async fn client(door: &OpenDoor) -> Client {

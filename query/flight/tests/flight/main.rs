@@ -1,6 +1,7 @@
 //! The promises of the Flight SQL door, over a real connection with a real client.
 #![allow(clippy::unwrap_used)]
 
+mod auth;
 mod cancel;
 mod door;
 mod errors;
@@ -9,3 +10,4 @@ mod metadata;
 mod prepared;
 mod sessions;
 mod statements;
+mod tls;

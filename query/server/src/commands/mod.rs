@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod secrets;
 pub mod serve;
 pub mod sql;
 pub mod sync;

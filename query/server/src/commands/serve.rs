@@ -1,15 +1,16 @@
 //! `skep serve`: follows the metastores and answers SQL clients until it is told to end.
 //!
-//! SIGTERM and SIGINT end it, SIGHUP reads the config again: metastores and log level change at
-//! once, everything else is named as needing a restart.
+//! SIGTERM and SIGINT end it, SIGHUP reads the config again: metastores, users, certificates and log
+//! level change at once, everything else is named as needing a restart.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use skep_catalog::change::FollowState;
 use skep_catalog::fault::{Code, Fault};
 use skep_catalog::store::Catalog;
-use skep_flight::{Door, Key, check_listen};
+use skep_flight::{Door, INSECURE_KEY, Key, OpenDoor, Protection, check_listen};
 use skep_http::{OpenDoor as HttpDoor, Phase, Watched};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -44,7 +45,7 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
 
-    let door = listen_to_clients(&config).await?;
+    let (door, protection) = listen_to_clients(&config).await?;
     let watched = Watched::default();
     let http = listen_to_watchers(&config, &watched).await?;
     let opening = config.clone();
@@ -59,7 +60,7 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
         [flight].into_iter().chain(http.as_ref().map(|http| ("http", http.address()))).collect();
     let engine = wire::engine(&catalog, &config, "serve", &doors)?;
     let key = Key::in_file(&config.root.data_dir.join(KEY_FILE))?;
-    let door = door.open(Arc::clone(&engine), key)?;
+    let door = door.open(Arc::clone(&engine), key, protection)?;
     let mut followers = Followers::new(Arc::clone(&catalog));
     followers.set(&config.metastores).await?;
     watched.enter(Phase::Serving(Arc::clone(&engine)));
@@ -67,7 +68,7 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
         version = env!("CARGO_PKG_VERSION"),
         metastores = config.metastores.len(),
         store = %config.root.data_dir.display(),
-        flight = %format_args!("grpc://{}", door.address()),
+        flight = %format_args!("{}://{}", door.scheme(), door.address()),
         http = http.as_ref().map(|http| format!("http://{}", http.address())),
         "serving"
     );
@@ -76,7 +77,7 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&mut config, &mut followers, &level).await,
+            _ = hangup.recv() => reload(&mut config, &mut followers, &door, &level).await,
             () = tokio::time::sleep(STATES_INTERVAL) => states.log_changes(&catalog, &followers),
         }
     }
@@ -100,7 +101,7 @@ fn listen(kind: SignalKind) -> Result<Signal, Fault> {
 /// early wait.
 ///
 /// Errors: `CONFIG_INVALID`, `PORT_TAKEN`.
-async fn listen_to_clients(config: &Config) -> Result<Door, Fault> {
+async fn listen_to_clients(config: &Config) -> Result<(Door, Protection), Fault> {
     let invalid = |why: String, fix: &str| {
         Fault::new(Code::CONFIG_INVALID, config.file.display().to_string(), why).with_fix(fix)
     };
@@ -108,8 +109,21 @@ async fn listen_to_clients(config: &Config) -> Result<Door, Fault> {
         let fix = "Add a section [flight] with listen = \"127.0.0.1:32010\", or mirror without a service: skep sync.";
         return Err(invalid("no door is configured: nobody could ask the service anything".to_owned(), fix));
     };
-    let address = check_listen(&flight.listen).map_err(|(why, fix)| invalid(why, fix))?;
-    Door::listen(address).await
+    let protection = flight.protection();
+    let is_protected = protection.tls.is_some() && !protection.users.is_empty();
+    let options = &flight.options;
+    let address = check_listen(&options.listen, is_protected, options.insecure_listen_without_tls_or_users)
+        .map_err(|(why, fix)| invalid(why, &fix))?;
+    if !address.ip().is_loopback() && !is_protected {
+        tracing::warn!(
+            listen = %address,
+            has_tls = protection.tls.is_some(),
+            has_users = !protection.users.is_empty(),
+            "{INSECURE_KEY} is set: others on the network can read or do what they should not"
+        );
+    }
+    protection.check()?;
+    Ok((Door::listen(address).await?, protection))
 }
 
 /// Answers at once: that the service starts is worth knowing too.
@@ -140,7 +154,8 @@ async fn close(catalog: Arc<Catalog>) {
 }
 
 /// Applies what changed in the file. A file that is wrong changes nothing.
-async fn reload(config: &mut Config, followers: &mut Followers, level: &LevelHandle) {
+async fn reload(config: &mut Config, followers: &mut Followers, door: &OpenDoor, level: &LevelHandle) {
+    door.reload_certificates();
     let mut new = match Config::load(&config.file) {
         Ok(new) => new,
         Err(fault) => {
@@ -166,6 +181,13 @@ async fn reload(config: &mut Config, followers: &mut Followers, level: &LevelHan
             new.metastores.clone_from(&config.metastores);
         }
     }
+    if let (Some(old), Some(new)) = (&mut config.flight, &new.flight)
+        && old.users != new.users
+    {
+        door.set_users(new.users());
+        tracing::info!(users = new.users.len(), "users changed");
+        old.users.clone_from(&new.users);
+    }
     if config.log.level != new.log.level {
         level.set(&new.log.level);
     }
@@ -174,20 +196,16 @@ async fn reload(config: &mut Config, followers: &mut Followers, level: &LevelHan
     config.metastores = new.metastores;
 }
 
-/// Keys that differ and cannot be changed while skep runs.
+/// Keys that differ, or are in one of both only, and cannot be changed while skep runs.
 pub fn needing_restart(old: &Config, new: &Config) -> Vec<String> {
-    let fixed = |config: &Config| -> Vec<_> {
+    let fixed = |config: &Config| -> BTreeMap<String, Option<String>> {
         let settings = config.settings().into_iter();
-        settings
-            .filter(|setting| setting.key != "log.level" && !setting.key.starts_with("metastore."))
-            .collect()
+        let fixed = settings.filter(|setting| setting.key != "log.level" && setting.subject.is_none());
+        fixed.map(|setting| (setting.key, setting.value)).collect()
     };
-    fixed(old)
-        .into_iter()
-        .zip(fixed(new))
-        .filter(|(old, new)| old.value != new.value)
-        .map(|(old, _)| old.key)
-        .collect()
+    let (old, new) = (fixed(old), fixed(new));
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    keys.into_iter().filter(|key| old.get(*key) != new.get(*key)).cloned().collect()
 }
 
 /// What each follower was last seen doing. Failures are logged by the mirror, where they are

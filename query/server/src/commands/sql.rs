@@ -9,12 +9,14 @@ use tokio::runtime::Runtime;
 
 use super::runtime;
 use crate::config::Config;
+use crate::config::flight::FlightConfig;
 use crate::exit::Exit;
+use crate::login::LoginOptions;
 use crate::shell::{Ask, Asked, Shell};
 use crate::{console, logging, wire};
 
 /// Runs the command. Nothing is read from any metastore, and nothing in the catalog changes.
-pub fn run(config: &Config, ask: &Ask) -> Result<Exit, Fault> {
+pub fn run(config: &Config, ask: &Ask, login: &LoginOptions) -> Result<Exit, Fault> {
     logging::start("warn", &config.log.format);
     let folder = &config.root.data_dir;
     if !Catalog::is_at(folder) {
@@ -26,7 +28,7 @@ pub fn run(config: &Config, ask: &Ask) -> Result<Exit, Fault> {
     let runtime = runtime()?;
     let catalog = match wire::open_catalog(config) {
         Err(fault) if fault.code == Code::STORE_LOCKED => {
-            return on_holder(config, fault, ask, &runtime, script.as_deref());
+            return on_holder(config, fault, ask, login, &runtime, script.as_deref());
         }
         opened => opened?,
     };
@@ -65,24 +67,29 @@ fn on_holder(
     config: &Config,
     locked: Fault,
     ask: &Ask,
+    login: &LoginOptions,
     runtime: &Runtime,
     script: Option<&str>,
 ) -> Result<Exit, Fault> {
-    let Some(uri) = config.flight.as_ref().map(|flight| format!("grpc://{}", flight.listen)) else {
+    let Some(uri) = config.flight.as_ref().map(FlightConfig::uri) else {
         return Err(locked);
     };
-    // Without an answer from there the lock is the news.
-    let Ok(client) = runtime.block_on(Client::connect(&uri)) else { return Err(locked) };
+    let client = match runtime.block_on(Client::connect(&uri, &login.resolve(&uri)?)) {
+        Ok(client) => client,
+        Err(fault) if matches!(fault.code, Code::UNAUTHENTICATED | Code::LOGIN_BUSY) => return Err(fault),
+        // Without an answer from there the lock is the news.
+        Err(_) => return Err(locked),
+    };
     console::note(format_args!("A service holds {}: asking it at {uri}\n", config.root.data_dir.display()));
     on_service(client, ask, runtime, script)
 }
 
 /// Runs the command on the service at `uri`.
-pub fn run_connected(uri: &str, ask: &Ask) -> Result<Exit, Fault> {
+pub fn run_connected(uri: &str, ask: &Ask, login: &LoginOptions) -> Result<Exit, Fault> {
     logging::start("warn", "text");
     let script = ask.script()?;
     let runtime = runtime()?;
-    let client = runtime.block_on(Client::connect(uri))?;
+    let client = runtime.block_on(Client::connect(uri, &login.resolve(uri)?))?;
     let exit = on_service(client, ask, &runtime, script.as_deref());
     runtime.shutdown_background();
     exit

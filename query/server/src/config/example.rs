@@ -1,8 +1,8 @@
 //! `skep config example`: the documented file, made from the declarations.
 
 use super::options::{
-    FlightSection, HttpSection, LogOptions, MetastoreOptions, RootOptions, SqlSection, StoreSection,
-    TlsSection,
+    FlightSection, FlightTlsSection, HttpSection, LogOptions, MetastoreOptions, RootOptions, SqlSection,
+    StoreSection, TlsSection, UserSection,
 };
 use super::section::{OptionSpec, Section};
 use super::value::Rule;
@@ -19,6 +19,8 @@ pub fn example() -> String {
     section::<StoreSection>(&mut text, "[store]\n");
     section::<SqlSection>(&mut text, "[sql]\n");
     section::<FlightSection>(&mut text, "[flight]\n");
+    commented::<FlightTlsSection>(&mut text, "[flight.tls]\n");
+    commented::<UserSection>(&mut text, "[[flight.user]]\n");
     section::<HttpSection>(&mut text, "[http]\n");
     section::<MetastoreOptions>(&mut text, "[[metastore]]\n");
     section::<TlsSection>(&mut text, "# [metastore.tls]\n");
@@ -47,6 +49,20 @@ fn section<S: Section>(text: &mut String, heading: &str) {
             (_, Some(default)) => text.push_str(&format!("{key} = {default}\n")),
             (_, None) => {}
         }
+    }
+    text.push('\n');
+}
+
+/// A section that may be left out, and whose values only the reader knows.
+fn commented<S: Section>(text: &mut String, heading: &str) {
+    let mut plain = String::new();
+    section::<S>(&mut plain, heading);
+    for line in plain.trim_end().lines() {
+        if !line.starts_with('#') {
+            text.push_str("# ");
+        }
+        text.push_str(line);
+        text.push('\n');
     }
     text.push('\n');
 }

@@ -1,7 +1,8 @@
 //! The config file: one TOML file, read once, checked whole, passed down as plain values.
 //!
 //! Map: [`options`] declares every option; [`section`] makes parsing, checks and documentation
-//! from a declaration; [`value`] knows the types; [`reader`] words what is wrong; [`example`]
+//! from a declaration; [`value`] knows the types; [`reader`] words what is wrong; [`flight`] reads
+//! the door with its users; [`example`]
 //! prints the documented file. Every error is one sentence with file, line and key, and ends the
 //! process with exit code 64.
 //!
@@ -9,6 +10,7 @@
 //! `SKEP_CONFIG`, and overrules the log's level, `RUST_LOG`), defaults anywhere else.
 
 pub mod example;
+pub mod flight;
 pub mod options;
 pub mod reader;
 pub mod section;
@@ -19,17 +21,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use skep_catalog::fault::{Code, Fault};
-use skep_flight::check_listen;
 use skep_hms::{Client, ClientOptions};
+use skep_query::Subject;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use options::{
-    FlightSection, HttpSection, LogOptions, MetastoreOptions, RootOptions, SqlSection, StoreSection,
-    TlsSection,
-};
-use reader::{Source, TableReader};
-use section::{Section, Setting};
+use flight::FlightConfig;
+use options::{HttpSection, LogOptions, MetastoreOptions, RootOptions, SqlSection, StoreSection, TlsSection};
+use reader::{Source, TableReader, check_readable, read_section_with};
+use section::{Section, Setting, closed, of_subject};
 
 /// Sections that belong to parts which this build does not have: refused, so that nobody
 /// believes that a door is open.
@@ -66,7 +66,7 @@ pub struct Config {
     /// SQL limits.
     pub sql: SqlSection,
     /// Door for SQL clients, when its section is there.
-    pub flight: Option<FlightSection>,
+    pub flight: Option<FlightConfig>,
     /// Door for metrics and health, when its section is there.
     pub http: Option<HttpSection>,
     /// Metastores in the order of the file; at least one.
@@ -123,13 +123,7 @@ impl Config {
         let log = read_section(&reader, folder)?.unwrap_or_default();
         let store = read_section(&reader, folder)?.unwrap_or_default();
         let sql = read_section(&reader, folder)?.unwrap_or_default();
-        let flight: Option<FlightSection> = read_section(&reader, folder)?;
-        if let Some(flight) = &flight {
-            check_listen(&flight.listen).map_err(|(why, fix)| {
-                let offset = reader.get("flight").map_or(0, |(offset, _)| offset);
-                source.invalid(offset, "flight.listen", why).with_fix(fix)
-            })?;
-        }
+        let flight = FlightConfig::read(&reader, folder)?;
         let http: Option<HttpSection> = read_section(&reader, folder)?;
         if let Some(http) = &http {
             http.address().map_err(|(why, fix)| {
@@ -147,10 +141,7 @@ impl Config {
         settings.extend(self.log.settings());
         settings.extend(self.store.settings());
         settings.extend(self.sql.settings());
-        settings.extend(match &self.flight {
-            Some(flight) => flight.settings(),
-            None => closed(FlightSection::default().settings()),
-        });
+        settings.extend(FlightConfig::settings(self.flight.as_ref()));
         settings.extend(match &self.http {
             Some(http) => http.settings(),
             None => closed(HttpSection::default().settings()),
@@ -158,11 +149,9 @@ impl Config {
         for metastore in &self.metastores {
             let of_metastore = metastore.options.settings().into_iter();
             let of_tls = metastore.tls.iter().flat_map(Section::settings);
-            settings.extend(of_metastore.chain(of_tls).map(|mut setting| {
-                let prefix = format!("metastore.{}.", metastore.options.name);
-                setting.key = setting.key.replacen("metastore.", &prefix, 1);
-                setting
-            }));
+            let (name, all) = (&metastore.options.name, of_metastore.chain(of_tls).collect());
+            let subject = Subject::Metastore(name.clone());
+            settings.extend(of_subject(all, "metastore.", name, &subject));
         }
         settings
     }
@@ -177,23 +166,9 @@ impl HttpSection {
     }
 }
 
-/// Options of a door that is not open.
-fn closed(settings: Vec<Setting>) -> Vec<Setting> {
-    settings.into_iter().map(|setting| Setting { value: None, default: None, ..setting }).collect()
-}
-
 /// Reads `[S::PATH]` (the part after the last dot) below `parent`; `None` when it is not there.
 fn read_section<S: Section>(parent: &TableReader<'_, '_>, folder: &Path) -> Result<Option<S>, Fault> {
-    let name = S::PATH.rsplit('.').next().unwrap_or(S::PATH);
-    let Some((offset, item)) = parent.get(name) else { return Ok(None) };
-    let Some(table) = item.get_ref().as_table() else {
-        return Err(parent.source.invalid(
-            offset,
-            S::PATH,
-            format!("must be a section, written [{}]", S::PATH),
-        ));
-    };
-    S::read(&mut TableReader { source: parent.source, offset, table, tables_within: &[] }, folder).map(Some)
+    Ok(read_section_with(parent, folder, &[])?.map(|(_, _, section)| section))
 }
 
 fn read_metastores(top: &TableReader<'_, '_>, folder: &Path) -> Result<Vec<MetastoreConfig>, Fault> {
@@ -276,15 +251,9 @@ fn check_tls(tls: &TlsSection) -> Result<(), (&'static str, String)> {
         }
         (Some(_), Some(_)) | (None, None) => {}
     }
-    let files = [
+    check_readable(&[
         ("ca_file", &tls.ca_file),
         ("client_cert_file", &tls.client_cert_file),
         ("client_key_file", &tls.client_key_file),
-    ];
-    for (key, file) in files {
-        if let Some(file) = file {
-            std::fs::File::open(file).map_err(|error| (key, format!("{}: {error}", file.display())))?;
-        }
-    }
-    Ok(())
+    ])
 }

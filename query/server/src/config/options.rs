@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use skep_catalog::limits::DISK_FREE_BYTES_MIN;
 use skep_catalog::mirror::MirrorOptions;
 use skep_catalog::store::StoreOptions;
+use skep_flight::Protection;
 use skep_hms::ClientOptions;
 use skep_query::EngineOptions;
 
 use super::section::{OptionSpec, Section, section};
 use super::value::Rule::{Any, OfMachine, OneOf, Optional, Required, Within};
+use super::value::{Secret, Secrets};
 
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -65,10 +67,54 @@ section! {
 section! {
     /// SQL for clients and BI tools (Flight SQL): `skep serve` opens this door when the section is here.
     struct FlightSection in "flight" {
-        /// Address to listen on: an IP address of this machine's loopback, and a port; port 0 takes
-        /// a free one, shown in runtime.nodes. Other addresses are refused while there is neither
-        /// TLS nor authentication.
+        /// Address to listen on: an IP address and a port; port 0 takes a free one, shown in
+        /// runtime.nodes. Other addresses than those of loopback (127.0.0.1, [::1]) need both
+        /// sections [flight.tls] and [[flight.user]].
         listen: String = "127.0.0.1:32010".to_owned(), Any;
+        /// Time for which the token that a client gets for name and password is good, in ms. It is
+        /// good no more before that when the user or its password_hash is removed from this file.
+        bearer_lifetime_ms: u64 = Protection::default().bearer_lifetime_ms, Within(60_000..=30 * DAY_MS);
+        /// Listen on any address without TLS, or without users, in which case everybody who reaches
+        /// it may do everything: for a network where something else protects it.
+        insecure_listen_without_tls_or_users: bool = false, Any;
+    }
+}
+
+section! {
+    /// TLS of the door above (grpc+tls://). New certificates in the same files are used within some
+    /// seconds, and at SIGHUP; files that are not good change nothing.
+    struct FlightTlsSection in "flight.tls" {
+        /// Certificate chain of the service, PEM.
+        cert_file: PathBuf = PathBuf::new(), Required("\"skep.pem\"");
+        /// Private key of cert_file, PEM.
+        key_file: PathBuf = PathBuf::new(), Required("\"skep.key\"");
+        /// Certificates of the authorities whose certificates clients may show, PEM; without it they
+        /// are not asked for one.
+        client_ca_file: Option<PathBuf> = None, Optional("\"clients.pem\"");
+        /// Refuse connections without such a certificate.
+        client_cert_required: bool = false, Any;
+    }
+}
+
+section! {
+    /// A user of the door above; repeat the section for each. Without any, everybody who can connect
+    /// is let in as 'anonymous' and may do everything. SIGHUP applies changes.
+    struct UserSection in "flight.user" {
+        /// Name, unique: the principal in runtime.queries.
+        name: String = String::new(), Required("\"ann\"");
+        /// What it may do: reader asks, operator also has metastores read again or paused and ends
+        /// statements, admin also changes metastores and settings.
+        role: String = "reader".to_owned(), OneOf(&["reader", "operator", "admin"]);
+        /// Hash of its password, made by skep hash-password.
+        password_hash: Option<Secret> = None, Optional("\"$pbkdf2-sha256$...\"");
+        /// Hashes of its tokens, made by skep token; several, so that one can take the place of another.
+        token_hashes: Option<Secrets> = None, Optional("[\"sha256:...\"]");
+        /// Names in the certificates that it shows: a DNS name, a URI or the common name.
+        cert_names: Option<Vec<String>> = None, Optional("[\"ann.example\"]");
+        /// Metastores of which it sees rows, in all tables; * stands for any text. Without it all.
+        metastores: Option<Vec<String>> = None, Optional("[\"prod_*\"]");
+        /// Databases of which it sees rows; @spark#sales is one in catalog spark. Without it all.
+        databases: Option<Vec<String>> = None, Optional("[\"sales\", \"risk_*\"]");
     }
 }
 
@@ -147,6 +193,8 @@ pub fn home_of(key: &str) -> Option<String> {
         ("[store]", has(StoreSection::options())),
         ("[sql]", has(SqlSection::options())),
         ("[flight]", has(FlightSection::options())),
+        ("[flight.tls]", has(FlightTlsSection::options())),
+        ("[[flight.user]]", has(UserSection::options())),
         ("[http]", has(HttpSection::options())),
         ("[[metastore]]", has(MetastoreOptions::options())),
         ("[metastore.tls]", has(TlsSection::options())),

@@ -1,6 +1,6 @@
 //! Reads tables of the file and says clearly what is wrong in them: file, line, key, reason.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use skep_catalog::fault::{Code, Fault};
 use toml::Spanned;
@@ -99,6 +99,53 @@ impl<'t, 'i> TableReader<'t, 'i> {
             }
         }
     }
+}
+
+/// A section with where it begins and what reads the tables within it.
+type Read<'t, 'i, S> = (usize, TableReader<'t, 'i>, S);
+
+/// Reads `[S::PATH]` (the part after the last dot) below `parent`; `None` when it is not there.
+pub fn read_section_with<'t, 'i, S: Section>(
+    parent: &TableReader<'t, 'i>,
+    folder: &Path,
+    tables_within: &'static [&'static str],
+) -> Result<Option<Read<'t, 'i, S>>, Fault> {
+    let source = parent.source;
+    let name = S::PATH.rsplit('.').next().unwrap_or(S::PATH);
+    let Some((offset, item)) = parent.get(name) else { return Ok(None) };
+    let Some(table) = item.get_ref().as_table() else {
+        return Err(source.invalid(offset, S::PATH, format!("must be a section, written [{}]", S::PATH)));
+    };
+    let mut reader = TableReader { source, offset, table, tables_within };
+    let section = S::read(&mut reader, folder)?;
+    Ok(Some((offset, reader, section)))
+}
+
+/// The tables written `[[path]]`, once for each: where they begin, and what reads them.
+pub fn read_array<'t, 'i>(
+    parent: &TableReader<'t, 'i>,
+    name: &str,
+    path: &str,
+) -> Result<Vec<(usize, TableReader<'t, 'i>)>, Fault> {
+    let Some((offset, item)) = parent.get(name) else { return Ok(Vec::new()) };
+    let source = parent.source;
+    let reader = |entry: &'t Spanned<DeValue<'i>>| {
+        let offset = entry.span().start;
+        let table = entry.get_ref().as_table()?;
+        Some((offset, TableReader { source, offset, table, tables_within: &[] }))
+    };
+    let entries = item.get_ref().as_array().and_then(|entries| entries.iter().map(reader).collect());
+    entries.ok_or_else(|| source.invalid(offset, path, format!("must be written [[{path}]], once for each")))
+}
+
+/// Files must be readable now, not when they are needed first. Errors: the key, and why.
+pub fn check_readable(files: &[(&'static str, &Option<PathBuf>)]) -> Result<(), (&'static str, String)> {
+    for (key, file) in files {
+        if let Some(file) = file {
+            std::fs::File::open(file).map_err(|error| (*key, format!("{}: {error}", file.display())))?;
+        }
+    }
+    Ok(())
 }
 
 /// The name that was probably meant.

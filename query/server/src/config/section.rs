@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use skep_catalog::fault::Fault;
+use skep_query::Subject;
 
 use super::reader::TableReader;
 use super::value::Rule;
@@ -34,6 +35,27 @@ pub struct Setting {
     pub default: Option<String>,
     /// What it does and in which unit.
     pub doc: String,
+    /// What it is about, when not the whole process.
+    pub subject: Option<Subject>,
+}
+
+/// The settings of one of several of a kind: its name is put behind `prefix`.
+pub fn of_subject<'s>(
+    settings: Vec<Setting>,
+    prefix: &'s str,
+    name: &'s str,
+    subject: &'s Subject,
+) -> impl Iterator<Item = Setting> + 's {
+    settings.into_iter().map(move |setting| Setting {
+        key: setting.key.replacen(prefix, &format!("{prefix}{name}."), 1),
+        subject: Some(subject.clone()),
+        ..setting
+    })
+}
+
+/// Options of a door that is not open.
+pub fn closed(settings: Vec<Setting>) -> Vec<Setting> {
+    settings.into_iter().map(|setting| Setting { value: None, default: None, ..setting }).collect()
 }
 
 /// A table of the file.
@@ -116,6 +138,7 @@ macro_rules! section {
                     value,
                     default: option.default,
                     doc: option.doc,
+                    subject: None,
                 }).collect()
             }
         }

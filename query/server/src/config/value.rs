@@ -120,6 +120,55 @@ impl Value for Vec<String> {
     }
 }
 
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+/// Texts that are never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secrets(pub Vec<String>);
+
+/// What is shown instead.
+const HIDDEN: &str = "***";
+
+impl Value for Secret {
+    const WORD: &'static str = String::WORD;
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        String::read(value).map(Self)
+    }
+    fn show(&self) -> Option<String> {
+        Some(quoted(HIDDEN))
+    }
+    fn check(&self, rule: &Rule) -> Option<String> {
+        self.0.check(rule)
+    }
+}
+
+impl Value for Secrets {
+    const WORD: &'static str = <Vec<String>>::WORD;
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        <Vec<String>>::read(value).map(Self)
+    }
+    fn show(&self) -> Option<String> {
+        self.0.iter().map(|_| HIDDEN.to_owned()).collect::<Vec<_>>().show()
+    }
+    fn check(&self, rule: &Rule) -> Option<String> {
+        self.0.check(rule)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HIDDEN)
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HIDDEN)
+    }
+}
+
 impl<T: Value> Value for Option<T> {
     const WORD: &'static str = T::WORD;
     fn read(value: &DeValue<'_>) -> Option<Self> {
