@@ -5,3 +5,5 @@
 mod adbc;
 #[path = "clients/jdbc.rs"]
 mod jdbc;
+#[path = "clients/login.rs"]
+mod login;

@@ -138,7 +138,7 @@ mod tests {
             (-5, None),
         ];
         for (micros, fault) in ends {
-            let query = queries.begin("SELECT 1", 0);
+            let query = queries.begin(&Caller::local(), "SELECT 1", 0);
             query.row_count.store(2, Ordering::Relaxed);
             queries.end(&query, micros, fault);
         }

@@ -297,13 +297,18 @@ pub fn client_classes(release: Release) -> PathBuf {
 /// Runs `tests/java/jdbc/Jdbc.java` with these arguments and the Flight SQL JDBC driver; gives the
 /// lines that it printed, panics when it fails.
 pub fn jdbc(arguments: &[&str]) -> Vec<String> {
+    java_client("Jdbc", arguments)
+}
+
+/// The same for another class of `tests/java/jdbc`.
+pub fn java_client(class: &str, arguments: &[&str]) -> Vec<String> {
     let driver = jars("flight-sql-jdbc-18.3.0", libraries::FLIGHT_SQL_JDBC);
     let classes = classes("jdbc", &["jdbc"], ".");
     let mut command = java(25..=99).command();
     command
         .args(["--add-opens=java.base/java.nio=ALL-UNNAMED", "-Xmx256m", "-cp"])
         .arg(format!("{}:{}/*", classes.display(), driver.display()))
-        .arg("Jdbc")
+        .arg(class)
         .args(arguments);
     run("the JDBC client", "", &mut command).lines().map(str::to_owned).collect()
 }
