@@ -68,7 +68,7 @@ codes! {
     STORE_FORMAT, Machine, false, "The store was written by a newer skep.", "Use that version, or remove data_dir and mirror again.";
     STORE_IO, Machine, true, "Reading or writing the store failed.", "Check the volume of data_dir.";
     JOURNAL_DAMAGED, Machine, false, "The journal of accepted changes holds bytes that cannot be read.", "Check the disk and bring the journal back from a backup.";
-    JOURNAL_IO, Machine, true, "Reading or writing the journal of accepted changes failed.", "Check the volume of data_dir, then restart skep: what the disk holds shows then.";
+    JOURNAL_IO, Machine, false, "Reading or writing the journal of accepted changes failed.", "Check the volume of data_dir, then restart skep: what the disk holds shows then.";
     CONFIG_UNREADABLE, Caller, false, "The config file cannot be read.", "Check path and permissions.";
     CONFIG_INVALID, Caller, false, "The config file holds something that is not valid.", "Correct the named key; `skep config example` prints a documented file.";
     PORT_TAKEN, Machine, true, "The address to listen on is taken.", "Stop what listens there, or change the listen option.";

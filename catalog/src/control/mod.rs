@@ -17,7 +17,10 @@ use parking_lot::Mutex;
 use crate::fault::{Code, Fault};
 use crate::journal::{Disk, Journal};
 use state::Record;
-pub use state::{CALLS_KEPT_MAX, Call, Change, MetastoreOptions, Request, State, Status, Touched, Versioned};
+pub use state::{
+    CALLS_KEPT_MAX, Call, Calls, Change, MetastoreOptions, REQUEST_BYTES_MAX, Request, State, Status,
+    Touched, Versioned,
+};
 
 /// Bytes of records after which a checkpoint is made, when it is smaller than they are.
 const CHECKPOINT_BYTES_MIN: u64 = 1 << 20;
@@ -58,9 +61,11 @@ impl Control {
         for (number, bytes) in (first + 1..).zip(&opened.records) {
             state.apply(&decode::<Record>(bytes, number)?, number);
         }
-        let mended = (opened.cut_bytes > 0).then(|| {
-            let bytes = opened.cut_bytes;
-            format!("journal: {bytes} bytes of a record that was never acknowledged are cut off")
+        let mended = opened.cut.map(|(bytes, kept)| {
+            format!(
+                "journal: its last {bytes} bytes cannot be read and are now in {kept}: a change that \
+                 nobody was told of, unless the disk is damaged"
+            )
         });
         let state = ArcSwap::from_pointee(state);
         Ok((Self { journal: Mutex::new(opened.journal), state, salts: Box::new(salts) }, mended))
@@ -73,7 +78,9 @@ impl Control {
 
     /// Decides a call, exactly once, and returns it when it is on the disk. Blocks.
     ///
-    /// A key that was there before answers with the first call's result and [`Status::Replayed`].
+    /// A key that was there before answers with the first call's result and [`Status::Replayed`];
+    /// the newest [`CALLS_KEPT_MAX`] keys are known (fewer when their calls have more than 32 MiB of
+    /// text), whatever else is called meanwhile.
     /// A decision that is an error is recorded as rejected, and returned as that error.
     ///
     /// Errors: those of `decide`; `CALL_INVALID` for a key that was used for another call;
@@ -84,6 +91,10 @@ impl Control {
         is_dry_run: bool,
         decide: impl FnOnce(&State) -> Result<Decision, Fault>,
     ) -> Result<Arc<Call>, Fault> {
+        if REQUEST_BYTES_MAX < request.bytes() {
+            let why = format!("its arguments have more than {REQUEST_BYTES_MAX} bytes");
+            return Err(Fault::new(Code::CALL_INVALID, format!("CALL {}", request.procedure_name), why));
+        }
         let mut journal = self.journal.lock();
         let state = self.state.load();
         let key = request.idempotency_key.as_deref();
@@ -155,7 +166,7 @@ fn become_call(request: &Request, decision: Decision, is_dry_run: bool, number: 
         (false, false, false) => Status::Applied,
     };
     for object in touched.iter_mut().filter(|object| object.after_json.is_some()) {
-        let is_changed = status == Status::Applied && object.before_json != object.after_json;
+        let is_changed = !is_dry_run && !changes.is_empty() && object.before_json != object.after_json;
         object.version_after = if is_changed { Some(number) } else { object.version_before };
     }
     // A dry run does not use its key up.

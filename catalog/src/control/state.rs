@@ -1,12 +1,17 @@
 //! What people decided, folded from the journal.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// Calls that are kept: rows of the audit log, and idempotency keys that are known.
+/// Calls that are kept as rows of the audit log, and as many more by their idempotency keys.
 pub const CALLS_KEPT_MAX: usize = 100_000;
+/// Bytes of text in those of either kind.
+const CALLS_BYTES_MAX: usize = 32 << 20;
+/// Bytes of text in one request.
+pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 
 /// Options of a metastore, by their names in the config file.
 pub type MetastoreOptions = BTreeMap<String, String>;
@@ -136,6 +141,28 @@ pub struct Call {
     pub error: Option<(String, String)>,
 }
 
+impl Request {
+    /// Bytes of its texts.
+    pub fn bytes(&self) -> usize {
+        let arguments = self.arguments.iter().map(|(name, value)| name.len() + value.len());
+        let optional = [&self.reason, &self.idempotency_key].into_iter().flatten().map(String::len);
+        let texts = [&self.call_id, &self.principal, &self.client, &self.procedure_name];
+        texts.into_iter().map(String::len).chain(optional).chain(arguments).sum()
+    }
+}
+
+impl Call {
+    fn bytes(&self) -> usize {
+        let touched = self.touched.iter().map(|object| {
+            let optional = [&object.before_json, &object.after_json, &object.message];
+            let optional = optional.into_iter().flatten().map(String::len).sum::<usize>();
+            object.object_type.len() + object.object_name.len() + optional
+        });
+        let error = self.error.iter().map(|(code, message)| code.len() + message.len());
+        self.request.bytes() + touched.chain(error).sum::<usize>()
+    }
+}
+
 /// A value and when it became so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Versioned<T> {
@@ -162,18 +189,44 @@ pub struct State {
     pub metastores: BTreeMap<String, Versioned<MetastoreOptions>>,
     /// Metastores that are not asked, by name.
     pub paused: BTreeMap<String, Versioned<()>>,
-    /// The newest [`CALLS_KEPT_MAX`], oldest first.
-    pub calls: VecDeque<Arc<Call>>,
+    /// The newest of all.
+    pub calls: Calls,
+    /// The newest that used a key up: rows of the audit log must not push them out.
+    keyed: Calls,
+}
+
+/// Calls, oldest first: at most [`CALLS_KEPT_MAX`], with at most 32 MiB of text.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Calls {
+    calls: VecDeque<Arc<Call>>,
+    bytes: usize,
+}
+
+impl Calls {
+    fn push(&mut self, call: &Arc<Call>) {
+        self.calls.push_back(Arc::clone(call));
+        self.bytes += call.bytes();
+        while (CALLS_KEPT_MAX < self.calls.len() || CALLS_BYTES_MAX < self.bytes) && 1 < self.calls.len() {
+            self.bytes -= self.calls.pop_front().map_or(0, |oldest| oldest.bytes());
+        }
+    }
+}
+
+impl Deref for Calls {
+    type Target = VecDeque<Arc<Call>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.calls
+    }
 }
 
 impl State {
-    /// The first call with this key of this principal that was not a replay.
+    /// The call that used up this key of this principal.
     pub fn call_with_key(&self, principal: &str, key: &str) -> Option<&Arc<Call>> {
-        self.calls.iter().find(|call| {
-            call.request.idempotency_key.as_deref() == Some(key)
-                && call.request.principal == principal
-                && call.status != Status::Replayed
-        })
+        let has_key = |call: &&Arc<Call>| {
+            call.request.idempotency_key.as_deref() == Some(key) && call.request.principal == principal
+        };
+        self.keyed.iter().rev().find(has_key)
     }
 
     /// The call with this id that was not a replay.
@@ -189,9 +242,9 @@ impl State {
         for change in &record.changes {
             self.change(change, number);
         }
-        self.calls.push_back(Arc::clone(&record.call));
-        while CALLS_KEPT_MAX < self.calls.len() {
-            self.calls.pop_front();
+        self.calls.push(&record.call);
+        if record.call.request.idempotency_key.is_some() && record.call.status != Status::Replayed {
+            self.keyed.push(&record.call);
         }
     }
 

@@ -124,3 +124,45 @@ fn a_checkpoint_loses_nothing() {
     drop(control);
     assert_eq!(open(&folder).state(), state);
 }
+
+#[test]
+fn a_key_outlives_any_number_of_other_calls_and_of_its_own_repeats() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = open(&folder);
+    control.call(request(Some("k"), "1"), false, |state| set(state, "1")).unwrap();
+    // 64 texts of half a MiB are more than is kept of calls.
+    for i in 0..70 {
+        let value = "x".repeat(1 << 19);
+        let refused = Request { call_id: format!("refused-{i}"), ..request(Some("other"), &value) };
+        let fault = || Fault::new(Code::CALL_INVALID, "CALL", "no");
+        control.call(refused, false, |_| Err(fault())).unwrap_err();
+        let planned = request(Some("other"), "2");
+        control.call(planned, true, |state| set(state, "2")).unwrap();
+        control.call(request(Some("k"), "1"), false, |_| panic!("decided again")).unwrap();
+    }
+    let state = control.state();
+    assert!(state.calls.len() < 3 * 70, "the oldest rows are gone: {}", state.calls.len());
+    assert_eq!(applied(&state), 0, "that of the call with the key too");
+    drop(control);
+    let again = open(&folder).call(request(Some("k"), "1"), false, |_| panic!("decided again")).unwrap();
+    assert_eq!(again.status, Status::Replayed);
+}
+
+#[test]
+fn a_request_of_a_megabyte_is_refused_and_not_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = open(&folder);
+    let long = Request { reason: Some("x".repeat(REQUEST_BYTES_MAX)), ..request(None, "1") };
+    let fault = control.call(long, false, |_| panic!("decided")).unwrap_err();
+    assert_eq!((fault.code, control.state().calls.len()), (Code::CALL_INVALID, 0));
+}
+
+#[test]
+fn a_queued_call_that_changes_something_tells_its_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = open(&folder);
+    let queued = |state: &State| Ok(Decision { is_queued: true, ..set(state, "1")? });
+    let call = control.call(request(None, "1"), false, queued).unwrap();
+    assert_eq!((call.status, call.touched[0].version_after), (Status::Queued, Some(1)));
+    assert_eq!(control.state().settings["x"].version, 1);
+}

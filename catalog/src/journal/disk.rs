@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A folder. What is made, renamed or removed in it lasts only after [`Disk::sync`].
 pub trait Disk: Send {
@@ -12,8 +12,6 @@ pub trait Disk: Send {
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
     /// A new empty file in the place of one of this name.
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
-    /// A file that is there, to write at its end.
-    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
     /// Renames a file; one of the new name is replaced.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
@@ -44,9 +42,12 @@ impl Folder {
     /// The folder of this path, made when it is not there.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
+        let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let missing = path.ancestors().take_while(is_missing).count();
         fs::create_dir_all(&path)?;
-        // Its own name must last as well.
-        if let Some(parent) = path.canonicalize()?.parent() {
+        // Its own name must last as well, and those of the folders that were made for it. That of a
+        // folder that was there may not be on the disk either.
+        for parent in path.canonicalize()?.ancestors().skip(1).take(missing.max(1)) {
             File::open(parent)?.sync_all()?;
         }
         Ok(Self { path })
@@ -68,10 +69,6 @@ impl Disk for Folder {
         let path = self.path.join(name);
         File::create(&path)?;
         Ok(Box::new(OpenOptions::new().append(true).open(path)?))
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(OpenOptions::new().append(true).open(self.path.join(name))?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -8,8 +8,10 @@
 //! - a record whose [`Journal::append`] returned without an error is there after opening, in its
 //!   order;
 //! - of the records that were not acknowledged, at most one is there, and it is whole;
-//! - damage is told: in the last record it is cut off, because it cannot be told from a write
-//!   that power loss interrupted; anywhere else nothing opens.
+//! - what opening showed is there from then on: it was written again before;
+//! - damage is told: at the end of the volume, where no whole record follows, it cannot be told
+//!   from a write that power loss interrupted, so what cannot be read is cut off, kept in
+//!   `journal-<volume>.cut`, and the rest opens; anywhere else nothing opens.
 //!
 //! After a failed sync nobody knows what is on the disk, and asking again would hide it: nothing
 //! more is accepted until the journal is opened again.
@@ -28,6 +30,8 @@ use frame::{FORMAT, FRAME_BYTES, Frame, HEAD_BYTES, Head, MARK_BYTES, Mark};
 use crate::fault::{Code, Fault};
 
 const PREFIX: &str = "journal-";
+/// Behind the name of a volume: what was cut off its end.
+const CUT: &str = ".cut";
 /// What is being written and has no name yet.
 const UNFINISHED: &str = "unfinished";
 
@@ -55,8 +59,8 @@ pub struct Opened {
     pub checkpoint: Option<Vec<u8>>,
     /// Every change since, in order.
     pub records: Vec<Vec<u8>>,
-    /// Bytes at the end that were not a whole record, and are cut off.
-    pub cut_bytes: u64,
+    /// Bytes at the end that were not a whole record, and where they are kept.
+    pub cut: Option<(u64, String)>,
 }
 
 impl Journal {
@@ -70,10 +74,11 @@ impl Journal {
         let Some(volume) = names.iter().filter_map(|name| volume_of(name)).max() else {
             let head = Head { format: FORMAT, volume: 1, salt };
             let name = file_name(1);
-            let (file, bytes) = write(disk.as_ref(), &head, 0, &[]).map_err(at(&name, "begin"))?;
-            give_name(disk.as_ref(), &name).map_err(at(&name, "begin"))?;
+            let content = beginning(&head, 0, &[]);
+            let file = put(disk.as_ref(), &name, &content).map_err(at(&name, "begin"))?;
+            let bytes = content.len() as u64;
             let journal = Self { disk, file, name, head, number: 0, bytes, begun_bytes: bytes, broken: None };
-            return Ok(Opened { journal, checkpoint: None, records: Vec::new(), cut_bytes: 0 });
+            return Ok(Opened { journal, checkpoint: None, records: Vec::new(), cut: None });
         };
         let name = file_name(volume);
         let content = disk.read(&name).map_err(at(&name, "read"))?;
@@ -81,17 +86,23 @@ impl Journal {
             let backup = names.contains(&file_name(volume - 1)).then(|| disk.show(&file_name(volume - 1)));
             damage.fault(&disk.show(&name), backup)
         })?;
-        let mut file = disk.open(&name).map_err(at(&name, "open"))?;
-        let cut_bytes = content.len() - read.bytes;
-        if cut_bytes > 0 {
-            file.cut(read.bytes as u64).and_then(|()| file.sync()).map_err(at(&name, "cut"))?;
-        }
-        // Its name may not be on the disk yet when the process was killed after giving it.
-        disk.sync().map_err(at(&name, "sync"))?;
+        let (whole, rest) = content.split_at(read.bytes);
+        let cut = match rest {
+            [] => None,
+            rest => {
+                let name = format!("{name}{CUT}");
+                put(disk.as_ref(), &name, rest).map_err(at(&name, "keep"))?;
+                Some((rest.len() as u64, disk.show(&name)))
+            }
+        };
+        // What was read may be in memory only: the process was killed before its sync, or the sync
+        // failed, after which Linux shows the bytes and never writes them. So it is written again,
+        // and its name with it.
+        let file = put(disk.as_ref(), &name, whole).map_err(at(&name, "write again"))?;
         let opened = Opened {
             checkpoint: Some(read.checkpoint.to_vec()),
             records: read.records.iter().map(|record| record.to_vec()).collect(),
-            cut_bytes: cut_bytes as u64,
+            cut,
             journal: Self {
                 file,
                 name,
@@ -139,9 +150,11 @@ impl Journal {
     pub fn checkpoint(&mut self, state: &[u8], salt: u64) -> Result<(), Fault> {
         self.check(state)?;
         let head = Head { format: FORMAT, volume: self.head.volume + 1, salt };
+        let content = beginning(&head, self.number, state);
         // Until the new file has its name, the one before it is as good as it was.
-        let (file, bytes) = write(self.disk.as_ref(), &head, self.number, state)
-            .map_err(|error| self.io_fault("checkpoint", &error))?;
+        let file =
+            write(self.disk.as_ref(), &content).map_err(|error| self.io_fault("checkpoint", &error))?;
+        let bytes = content.len() as u64;
         let name = file_name(head.volume);
         if let Err(error) = give_name(self.disk.as_ref(), &name) {
             let fault = self.io_fault("checkpoint", &error);
@@ -199,7 +212,8 @@ impl Journal {
     /// What cannot be removed is in nobody's way.
     fn remove_others(&self, names: &[String]) {
         for name in names {
-            let is_old = volume_of(name).is_some_and(|other| other + 1 < self.head.volume);
+            let volume = volume_of(name.strip_suffix(CUT).unwrap_or(name));
+            let is_old = volume.is_some_and(|other| other + 1 < self.head.volume);
             if is_old || name == UNFINISHED {
                 let _ = self.disk.remove(name);
             }
@@ -216,14 +230,26 @@ fn volume_of(name: &str) -> Option<u64> {
     number.parse().ok().filter(|volume| *volume > 0 && file_name(*volume) == name)
 }
 
-/// Writes a file with a checkpoint that has no name yet. Returns it and its length.
-fn write(disk: &dyn Disk, head: &Head, number: u64, state: &[u8]) -> io::Result<(Box<dyn DiskFile>, u64)> {
+/// What a volume begins with: its head and a checkpoint.
+fn beginning(head: &Head, number: u64, state: &[u8]) -> Vec<u8> {
     let mut content = head.encode();
     content.extend(Frame { number, record: state }.encode(head.salt));
+    content
+}
+
+/// Makes this the content of the file of this name, which had another one until it is on the disk.
+fn put(disk: &dyn Disk, name: &str, content: &[u8]) -> io::Result<Box<dyn DiskFile>> {
+    let file = write(disk, content)?;
+    give_name(disk, name)?;
+    Ok(file)
+}
+
+/// Writes a file that has no name yet.
+fn write(disk: &dyn Disk, content: &[u8]) -> io::Result<Box<dyn DiskFile>> {
     let mut file = disk.create(UNFINISHED)?;
-    file.append(&content)?;
+    file.append(content)?;
     file.sync()?;
-    Ok((file, content.len() as u64))
+    Ok(file)
 }
 
 /// Gives it its name.

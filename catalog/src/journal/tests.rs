@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -10,11 +11,52 @@ use rand::{Rng, SeedableRng};
 
 use super::*;
 
+/// A file of a disk.
+#[derive(Clone, Default)]
+struct Stored {
+    /// What is shown while the power is there, as of the last sync, failed ones included.
+    synced: Vec<u8>,
+    /// Parts of it that a failed sync left in memory only: no later one writes them.
+    doomed: Vec<Range<usize>>,
+    /// Since then.
+    writes: Vec<Write>,
+}
+
+impl Stored {
+    /// What a process reads.
+    fn content(&self) -> Vec<u8> {
+        self.writes.iter().fold(self.synced.clone(), |mut bytes, write| {
+            match write {
+                Write::Append(more) => bytes.extend(more),
+                Write::Cut(length) => bytes.truncate(usize::try_from(*length).unwrap()),
+            }
+            bytes
+        })
+    }
+
+    fn sync(&mut self, is_failed: bool) {
+        let content = self.content();
+        if is_failed {
+            self.doomed.push(self.synced.len().min(content.len())..content.len());
+        }
+        (self.synced, self.writes) = (content, Vec::new());
+    }
+
+    /// What the disk itself holds of what was synced.
+    fn on_disk(&self) -> Vec<u8> {
+        let mut bytes = self.synced.clone();
+        for doomed in &self.doomed {
+            let end = doomed.end.min(bytes.len());
+            bytes[doomed.start.min(end)..end].fill(0);
+        }
+        bytes
+    }
+}
+
 /// What a disk holds for sure, and what it was told since.
 #[derive(Default)]
 struct State {
-    /// Bytes on the disk, and operations that were not synced, by file.
-    files: Vec<(Vec<u8>, Vec<Write>)>,
+    files: Vec<Stored>,
     /// Names on the disk, and those that the process sees.
     kept: BTreeMap<String, usize>,
     seen: BTreeMap<String, usize>,
@@ -59,17 +101,6 @@ impl State {
         apply(&mut self.seen, &naming);
         self.pending.push(naming);
     }
-
-    fn content(&self, file: usize) -> Vec<u8> {
-        let (kept, writes) = &self.files[file];
-        writes.iter().fold(kept.clone(), |mut bytes, write| {
-            match write {
-                Write::Append(more) => bytes.extend(more),
-                Write::Cut(length) => bytes.truncate(usize::try_from(*length).unwrap()),
-            }
-            bytes
-        })
-    }
 }
 
 fn apply(names: &mut BTreeMap<String, usize>, naming: &Naming) {
@@ -107,9 +138,9 @@ impl Simulated {
             apply(&mut kept, naming);
         }
         let mut files = Vec::new();
-        for (durable, writes) in &state.files {
-            let mut bytes = durable.clone();
-            for write in writes {
+        for file in &state.files {
+            let mut bytes = file.on_disk();
+            for write in &file.writes {
                 match write {
                     Write::Append(more) => {
                         let begin = bytes.len();
@@ -122,19 +153,26 @@ impl Simulated {
                     Write::Cut(_) => {}
                 }
             }
-            files.push((bytes, Vec::new()));
+            files.push(Stored { synced: bytes, ..Stored::default() });
         }
         let after =
             State { files, seen: kept.clone(), kept, operations_left: usize::MAX, ..State::default() };
         Self(Arc::new(Mutex::new(after)))
     }
 
+    /// The process is gone, the machine is not.
+    fn after_kill(&self) -> Self {
+        let mut state = self.0.lock();
+        (state.operations_left, state.failure) = (usize::MAX, None);
+        self.clone()
+    }
+
     fn damage(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.0.lock();
         let file = state.seen[name];
-        let mut bytes = state.content(file);
+        let mut bytes = state.files[file].content();
         change(&mut bytes);
-        state.files[file] = (bytes, Vec::new());
+        state.files[file] = Stored { synced: bytes, ..Stored::default() };
     }
 }
 
@@ -162,7 +200,7 @@ impl Disk for Simulated {
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let state = self.0.lock();
-        Ok(state.content(*state.seen.get(name).ok_or(io::ErrorKind::NotFound)?))
+        Ok(state.files[*state.seen.get(name).ok_or(io::ErrorKind::NotFound)?].content())
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
@@ -171,11 +209,6 @@ impl Disk for Simulated {
         state.files.push(Default::default());
         let file = state.files.len() - 1;
         state.name(Naming::Give(name.to_owned(), file));
-        Ok(Box::new(SimulatedFile(Arc::clone(&self.0), file)))
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        let file = *self.0.lock().seen.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(Box::new(SimulatedFile(Arc::clone(&self.0), file)))
     }
 
@@ -213,7 +246,7 @@ impl DiskFile for SimulatedFile {
         state.operation()?;
         let is_full = state.failure == Some(Failure::Full);
         let written = if is_full { &bytes[..bytes.len() / 2] } else { bytes };
-        state.files[self.1].1.push(Write::Append(written.to_vec()));
+        state.files[self.1].writes.push(Write::Append(written.to_vec()));
         if is_full {
             state.failure = None;
             return Err(io::ErrorKind::StorageFull.into());
@@ -224,19 +257,19 @@ impl DiskFile for SimulatedFile {
     fn cut(&mut self, bytes: u64) -> io::Result<()> {
         let mut state = self.0.lock();
         state.operation()?;
-        state.files[self.1].1.push(Write::Cut(bytes));
+        state.files[self.1].writes.push(Write::Cut(bytes));
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.0.lock();
         state.operation()?;
-        if state.failure == Some(Failure::Sync) {
+        let is_failed = state.failure == Some(Failure::Sync);
+        state.files[self.1].sync(is_failed);
+        if is_failed {
             state.failure = None;
             return Err(io::Error::other("sync failed"));
         }
-        let bytes = state.content(self.1);
-        state.files[self.1] = (bytes, Vec::new());
         Ok(())
     }
 }
@@ -291,7 +324,7 @@ fn records_are_there_again_in_their_order() {
     let disk = Simulated::new();
     assert_eq!(work(open(&disk, 1).unwrap(), 100), 100);
     let opened = open(&disk, 2).unwrap();
-    assert_eq!((last(&opened), opened.cut_bytes), (100, 0));
+    assert_eq!((last(&opened), opened.cut.as_ref()), (100, None));
     assert_eq!(work(opened, 150), 150);
     assert_eq!(last(&open(&disk, 3).unwrap()), 150);
 }
@@ -306,7 +339,11 @@ fn power_loss_at_any_operation_leaves_what_was_acknowledged() {
         // The power goes several times, the first time at an operation of its own for each seed.
         let (mut disk, mut acknowledged) = (Simulated::new(), 0);
         for run in 0..20 {
-            disk.0.lock().operations_left = random.random_range(0..=60);
+            let failure = random.random_ratio(1, 4).then_some(Failure::Sync);
+            {
+                let mut state = disk.0.lock();
+                (state.operations_left, state.failure) = (random.random_range(0..=60), failure);
+            }
             let opened = open(&disk, seed ^ (run << 32));
             if let Ok(opened) = opened {
                 let found = last(&opened);
@@ -315,15 +352,18 @@ fn power_loss_at_any_operation_leaves_what_was_acknowledged() {
                     "seed {seed}: {found}, not {acknowledged}"
                 );
                 kept_unacknowledged += found - acknowledged;
-                cut += u64::from(opened.cut_bytes > 0);
+                cut += u64::from(opened.cut.is_some());
+                // What it showed has to stay, whatever comes.
                 acknowledged = work(opened, found + 200).max(found);
             } else {
-                assert_eq!(disk.0.lock().operations_left, 0, "seed {seed}: {:?}", opened.err());
+                let why = format!("seed {seed}: {:?}", opened.err());
+                assert!(disk.0.lock().operations_left == 0 || failure.is_some(), "{why}");
             }
-            disk = disk.after_power_loss(&mut random);
-            losses += 1;
+            let is_killed = random.random_ratio(1, 3);
+            disk = if is_killed { disk.after_kill() } else { disk.after_power_loss(&mut random) };
+            losses += u64::from(!is_killed);
         }
-        let opened = open(&disk, seed).unwrap();
+        let opened = open(&disk.after_power_loss(&mut random), seed).unwrap();
         assert!((acknowledged..=acknowledged + 1).contains(&last(&opened)));
     }
     println!(
@@ -369,6 +409,38 @@ fn a_full_disk_loses_nothing_and_a_failed_sync_ends_it() {
     assert!((3..=4).contains(&last(&open(&disk, 5).unwrap())));
 }
 
+#[test]
+fn what_opening_showed_is_on_the_disk() {
+    for failure in [None, Some(Failure::Sync)] {
+        let disk = Simulated::new();
+        let mut journal = open(&disk, 1).unwrap().journal;
+        journal.append(&record(1)).unwrap();
+        {
+            let mut state = disk.0.lock();
+            // Killed between write and sync, or told that the sync failed.
+            state.operations_left = if failure.is_none() { 1 } else { usize::MAX };
+            state.failure = failure;
+        }
+        assert_eq!(journal.append(&record(2)).unwrap_err().code, Code::JOURNAL_IO);
+        let disk = disk.after_kill();
+        assert_eq!(last(&open(&disk, 2).unwrap()), 2);
+        let mut random = StdRng::seed_from_u64(3);
+        let lost = disk.after_power_loss(&mut random);
+        assert_eq!(last(&open(&lost, 3).unwrap()), 2, "{}", failure.is_some());
+        assert_eq!(work(open(&disk, 4).unwrap(), 3), 3);
+        assert_eq!(last(&open(&disk.after_power_loss(&mut random), 5).unwrap()), 3);
+    }
+}
+
+#[test]
+fn a_real_folder_lasts_with_those_that_were_made_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/b/journal");
+    let open = |salt| Journal::open(Box::new(Folder::open(&path).unwrap()), salt).unwrap();
+    assert_eq!(work(open(1), 2), 2);
+    assert_eq!(last(&open(2)), 2);
+}
+
 /// `SKEP_LONG=1`: 20,000 damages.
 #[test]
 fn damage_is_never_silent() {
@@ -401,7 +473,8 @@ fn damage_is_never_silent() {
                 refused += 1;
             }
             Ok(opened) => {
-                assert!(opened.cut_bytes > 0, "silent");
+                let (cut_bytes, kept) = opened.cut.clone().expect("silent");
+                assert_eq!(disk.read(&kept).unwrap().len() as u64, cut_bytes);
                 assert!(last_at <= at || reaches_end, "cut from {at}, the last record begins at {last_at}");
                 assert!(last(&opened) < records);
                 cut += 1;

@@ -1,7 +1,7 @@
 //! Takes statements and gives batches, within bounds of time, memory and rows.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -14,7 +14,7 @@ use skep_catalog::fault::{Code, Fault};
 use skep_catalog::snapshot::Snapshot;
 use skep_catalog::store::Catalog;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::cache::Cache;
 use crate::counts::StatementCounts;
@@ -112,7 +112,8 @@ pub struct QueryResult {
     /// Columns.
     pub schema: SchemaRef,
     pub(crate) batches: mpsc::Receiver<RecordBatch>,
-    pub(crate) end: Arc<OnceLock<End>>,
+    /// Empty while it runs.
+    pub(crate) end: watch::Receiver<Option<End>>,
     pub(crate) is_end_told: bool,
     pub(crate) _cancel: oneshot::Sender<()>,
 }
@@ -125,13 +126,28 @@ impl QueryResult {
     /// The next rows; `None` after the last. An error is the last item, and without
     /// one all rows were given.
     pub async fn next(&mut self) -> Option<Result<RecordBatch, Fault>> {
-        if let Some(batch) = self.batches.recv().await {
-            return Some(Ok(batch));
-        }
-        if std::mem::replace(&mut self.is_end_told, true) {
+        if self.is_end_told {
             return None;
         }
-        let end = self.end.get().cloned().unwrap_or_else(|| Some(engine_stopped()));
+        let (batches, mut end) = (&mut self.batches, self.end.clone());
+        // Work that does not stop at once keeps the channel of the rows open, so a fault is told
+        // beside it.
+        let fault = async {
+            let seen = end.wait_for(|end| matches!(end, Some(Some(_)))).await;
+            match seen.map(|end| Option::clone(&end).flatten()) {
+                Ok(fault) => fault,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let end = tokio::select! {
+            biased;
+            batch = batches.recv() => match batch {
+                Some(batch) => return Some(Ok(batch)),
+                None => self.end.borrow().clone().unwrap_or_else(|| Some(engine_stopped())),
+            },
+            fault = fault => fault,
+        };
+        self.is_end_told = true;
         end.map(Err)
     }
 

@@ -66,6 +66,7 @@ pub use counts::{DURATION_BOUNDS_S, StatementCounts};
 pub use engine::{Engine, EngineOptions, Meters, QueryResult};
 pub use guard::TEXT_BYTES_MAX;
 pub use leases::LEASE;
+pub use parameters::PARAMETERS_MAX;
 pub use pinned::{Node, Setting, Subject};
 pub use skep_catalog::scope::Scope;
 pub use statement::{Prepared, Statement};

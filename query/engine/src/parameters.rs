@@ -153,11 +153,26 @@ fn value(index: usize, wanted: &DataType, column: &Arc<dyn Array>) -> Result<Sca
         return Err(wrong(format!("is a {told}, which cannot be bound")));
     }
     let options = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(column, wanted, &options)
-        .map_err(|e| wrong(format!("is no {wanted}: {}", e.to_string().replace("Cast error: ", ""))))
-        .and_then(|column| {
-            ScalarValue::try_from_array(&column, 0).map_err(|e| wrong(format!("cannot be read: {e}")))
-        })
+    let fitted = cast_with_options(column, wanted, &options)
+        .map_err(|e| wrong(format!("is no {wanted}: {}", e.to_string().replace("Cast error: ", ""))))?;
+    // A cast cuts off what does not fit, and then the statement would ask for another value.
+    if loses_silently(told, wanted) {
+        let back = cast_with_options(&fitted, told, &options);
+        if back.map_or(true, |back| back.to_data() != column.to_data()) {
+            return Err(wrong(format!("is a {told} that is no whole {wanted}")));
+        }
+    }
+    ScalarValue::try_from_array(&fitted, 0).map_err(|e| wrong(format!("cannot be read: {e}")))
+}
+
+/// Whether a cast from one to the other drops digits without an error.
+fn loses_silently(from: &DataType, to: &DataType) -> bool {
+    match (from, to) {
+        (from, to) if to.is_integer() || to.is_decimal() => from.is_floating() || from.is_decimal(),
+        (DataType::Timestamp(_, from), DataType::Timestamp(_, to)) => from == to,
+        (DataType::Timestamp(_, None), DataType::Date32 | DataType::Date64) => true,
+        _ => false,
+    }
 }
 
 fn counted(count: usize) -> String {
@@ -191,6 +206,49 @@ mod tests {
             assert_eq!(numbered(sql).unwrap().unwrap(), expected);
         }
         assert_eq!(numbered("SELECT '?', $1, $2").unwrap(), None);
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_wholly_is_refused_and_none_is_changed() {
+        use arrow::array::{Float64Array, StringArray, TimestampMicrosecondArray, TimestampSecondArray};
+        use arrow::datatypes::TimeUnit;
+        let float = |value: f64| Arc::new(Float64Array::from(vec![value])) as Arc<dyn Array>;
+        let second = DataType::Timestamp(TimeUnit::Second, None);
+        let micros = |value| Arc::new(TimestampMicrosecondArray::from(vec![value])) as Arc<dyn Array>;
+        let missing = Arc::new(Float64Array::from(vec![None])) as Arc<dyn Array>;
+        let fit = [
+            (float(2.0), DataType::Int64, "2"),
+            (float(1.5), DataType::Float32, "1.5"),
+            (float(1.5), DataType::Decimal128(10, 2), "1.50"),
+            (missing, DataType::Int64, "NULL"),
+            (micros(2_000_000), second.clone(), "2"),
+            (micros(0), DataType::Date32, "1970-01-01"),
+            (
+                Arc::new(TimestampSecondArray::from(vec![2])),
+                DataType::Timestamp(TimeUnit::Nanosecond, None),
+                "2000000000",
+            ),
+            (Arc::new(StringArray::from(vec!["7"])), DataType::Int64, "7"),
+        ];
+        for (value, wanted, expected) in fit {
+            let found = super::value(0, &wanted, &value).unwrap();
+            assert!(found.to_string().starts_with(expected), "{value:?} as {wanted}: {found}");
+        }
+        let misfit = [
+            (float(1.5), DataType::Int64),
+            (float(-0.5), DataType::UInt8),
+            (float(1e300), DataType::Int64),
+            (float(f64::NAN), DataType::Int64),
+            (float(1.234), DataType::Decimal128(10, 2)),
+            (micros(2_000_001), second),
+            (micros(1), DataType::Date32),
+            (Arc::new(StringArray::from(vec!["1.5"])), DataType::Int64),
+        ];
+        for (value, wanted) in misfit {
+            let fault = super::value(0, &wanted, &value).unwrap_err();
+            assert_eq!(fault.code, Code::SQL_INVALID, "{value:?} as {wanted}");
+            assert!(fault.why.contains("parameter 1"), "{fault}");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! The supervisor has a thread that does nothing else, so that it answers in time even when the
 //! work does not stop at once. That work still holds its place, and a planner if it is planning.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -18,7 +18,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use skep_catalog::fault::{Code, Fault};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::engine::{EngineOptions, Inner, QueryResult};
@@ -160,14 +160,14 @@ pub async fn supervise(
     };
     query.planned_at.store(u64::try_from(inner.shared.now()).unwrap_or(1).max(1), Ordering::Relaxed);
     let (rows, batches) = mpsc::channel(2);
-    let end_slot = Arc::new(OnceLock::new());
+    let (ended, end_seen) = watch::channel(None);
     let (cancel, cancelled_by_drop) = oneshot::channel::<()>();
     let schema = Arc::clone(&planned.schema);
     let result = QueryResult {
         query_id: query.query_id,
         schema,
         batches,
-        end: Arc::clone(&end_slot),
+        end: end_seen,
         is_end_told: false,
         _cancel: cancel,
     };
@@ -193,8 +193,8 @@ pub async fn supervise(
     end(fault.clone());
     // The work that waits is ended by the abort above, the work that does not by this.
     drop(stop);
-    // Set once, here; the reader looks when the last sender, dropped after this, is gone.
-    let _ = end_slot.set(fault);
+    // Once, here; the reader of all rows looks when the last sender, dropped after this, is gone.
+    ended.send_replace(Some(fault));
     drop(rows);
 }
 

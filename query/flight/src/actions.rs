@@ -10,6 +10,7 @@ use skep_catalog::fault::Fault;
 
 use crate::asker::Asker;
 use crate::execution::Executor;
+use crate::limits::METADATA_COMMAND_BYTES_MAX;
 use crate::session::{CloseResult, Options};
 use crate::status::{not_supported, unreadable};
 use crate::ticket::Session;
@@ -126,5 +127,16 @@ pub fn command(bytes: &[u8]) -> Result<Command, Fault> {
         return Err(unreadable("command", "there is none: rows come from commands, not from paths"));
     }
     let any = Any::decode(bytes).map_err(|e| unreadable("command", &e.to_string()))?;
-    Command::try_from(any).map_err(|e| unreadable("command", &e.to_string()))
+    let command = Command::try_from(any).map_err(|e| unreadable("command", &e.to_string()))?;
+    let has_statement = matches!(
+        command,
+        Command::CommandStatementQuery(_)
+            | Command::CommandPreparedStatementQuery(_)
+            | Command::TicketStatementQuery(_)
+    );
+    if !has_statement && METADATA_COMMAND_BYTES_MAX < bytes.len() {
+        let why = format!("it has {} bytes, more than {METADATA_COMMAND_BYTES_MAX}", bytes.len());
+        return Err(unreadable("command", &why));
+    }
+    Ok(command)
 }

@@ -216,8 +216,9 @@ fn of_status(uri: &str, status: &Status) -> Fault {
     let Some(code) = code else { return unreachable(uri, status) };
     let text = status.message();
     let text = text.strip_prefix(code.as_str()).and_then(|text| text.strip_prefix(": ")).unwrap_or(text);
-    let (text, fix) = match text.rsplit_once(". Fix: ") {
-        Some((text, fix)) => (text, Some(fix.to_owned())),
+    let (text, fix) = match text.rsplit_once(" Fix: ") {
+        // A reason that ends in a sign of its own has no dot.
+        Some((text, fix)) => (text.strip_suffix('.').unwrap_or(text), Some(fix.to_owned())),
         None => (text, None),
     };
     let (what, why) = text.split_once(": ").unwrap_or((text, ""));
@@ -234,6 +235,8 @@ mod tests {
         for fault in [
             Fault::new(Code::SQL_INVALID, "statement cannot be planned", "no table is named a.b: really")
                 .with_fix("Did you mean c.d?"),
+            Fault::new(Code::SQL_INVALID, "statement cannot be planned", "no function. Did you mean floor?")
+                .with_fix("Look it up."),
             Fault::new(Code::SQL_SYNTAX, "statement is empty", "there is nothing to do. Nothing"),
         ] {
             let again = of_status("grpc://h:1", &status(fault.clone()));

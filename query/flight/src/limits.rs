@@ -20,8 +20,11 @@ pub const PARAMETERS_BYTES_MAX: usize = 512 << 10;
 pub const PARAMETERS_MESSAGES_MAX: usize = 64;
 /// Cancelled tickets that are remembered, so that their rows cannot be asked for later.
 pub const CANCELLED_MAX: usize = 4_096;
-/// Characters of an error's text. It travels in a header, and Java clients take 8 KiB of headers.
-pub const ERROR_CHARS_MAX: usize = 2_000;
+/// Bytes of a command that asks for metadata: each of its filters and numbers takes many times its
+/// own length to answer.
+pub const METADATA_COMMAND_BYTES_MAX: usize = 16 << 10;
+/// Bytes of an error's text as it travels in a header: Java clients take 8 KiB of headers.
+pub const ERROR_BYTES_MAX: usize = 6_000;
 /// Between signs of life asked of a silent client, and the wait for one.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// See [`KEEPALIVE_INTERVAL`].

@@ -8,10 +8,12 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::server::PeekableFlightDataStream;
 use arrow_ipc::reader::StreamReader;
-use arrow_ipc::root_as_message;
+use arrow_ipc::root_as_message_with_opts;
 use arrow_ipc::writer::StreamWriter;
+use flatbuffers::VerifierOptions;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use skep_catalog::fault::{Code, Fault};
+use skep_query::PARAMETERS_MAX;
 use tonic::Status;
 
 use crate::limits::{PARAMETERS_BYTES_MAX, PARAMETERS_MESSAGES_MAX};
@@ -54,8 +56,22 @@ fn check(message: &FlightData, messages: usize, bytes: usize) -> Result<(), Faul
     if message.data_header.is_empty() {
         return Ok(());
     }
-    let head = root_as_message(&message.data_header)
+    // Parts of a header may be named many times: it counts as what it unfolds to.
+    let bounds = VerifierOptions {
+        max_tables: 8 * PARAMETERS_MAX,
+        max_apparent_size: 2 * PARAMETERS_BYTES_MAX,
+        ..VerifierOptions::default()
+    };
+    let head = root_as_message_with_opts(&bounds, &message.data_header)
         .map_err(|e| unreadable("values of parameters", &e.to_string()))?;
+    // So may the bytes of a body.
+    if let Some(batch) = head.header_as_record_batch() {
+        let lengths = batch.buffers().into_iter().flatten().map(|buffer| buffer.length());
+        let named: i128 = lengths.map(i128::from).sum();
+        if PARAMETERS_BYTES_MAX as i128 <= named {
+            return Err(refused(format!("they have more than {PARAMETERS_BYTES_MAX} bytes")));
+        }
+    }
     // What a few bytes unpack to has no bound.
     let is_packed = head.header_as_record_batch().is_some_and(|batch| batch.compression().is_some())
         || head.header_as_dictionary_batch().is_some();

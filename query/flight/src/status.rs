@@ -4,7 +4,7 @@ use skep_catalog::fault::{Blame, Code, Fault};
 use tonic::metadata::MetadataMap;
 use tonic::{Code as GrpcCode, Status};
 
-use crate::limits::ERROR_CHARS_MAX;
+use crate::limits::ERROR_BYTES_MAX;
 
 /// Header with the stable code of the fault.
 pub const CODE_HEADER: &str = "skep-code";
@@ -21,12 +21,29 @@ pub fn status(fault: Fault) -> Status {
 
 /// Cut in the middle when it is too long: the advice comes last.
 fn text(mut fault: Fault) -> String {
-    let is_too_long = |text: &str| ERROR_CHARS_MAX < text.chars().count();
-    if is_too_long(&fault.to_string()) {
-        fault.why = fault.why.chars().take(ERROR_CHARS_MAX / 2).collect::<String>() + " ...";
+    if ERROR_BYTES_MAX < bytes_on_the_wire(&fault.to_string()) {
+        fault.why = cut(&fault.why, ERROR_BYTES_MAX / 2) + " ...";
     }
-    let text = fault.to_string();
-    if is_too_long(&text) { text.chars().take(ERROR_CHARS_MAX).collect() } else { text }
+    cut(&fault.to_string(), ERROR_BYTES_MAX)
+}
+
+/// As much of a text as takes at most so many bytes in a header.
+fn cut(text: &str, bytes_max: usize) -> String {
+    let mut bytes = 0;
+    let fits = |c: &char| {
+        bytes += header_bytes(*c);
+        bytes <= bytes_max
+    };
+    text.chars().take_while(fits).collect()
+}
+
+fn bytes_on_the_wire(text: &str) -> usize {
+    text.chars().map(header_bytes).sum()
+}
+
+/// A character in a header: all but plain ones are percent-encoded, byte by byte.
+fn header_bytes(c: char) -> usize {
+    if c.is_ascii_alphanumeric() || "-._~/:,;()=+*'".contains(c) { 1 } else { 3 * c.len_utf8() }
 }
 
 fn grpc_code(code: Code) -> GrpcCode {
@@ -87,13 +104,17 @@ mod tests {
 
     #[test]
     fn a_text_that_is_too_long_keeps_its_begin_and_its_advice() {
-        let fault = Fault::new(Code::SQL_SYNTAX, "statement", "ü".repeat(100_000)).with_fix("Do this.");
-        let status = status(fault);
-        assert!(status.message().starts_with("SQL_SYNTAX: statement: ü"));
-        assert!(
-            status.message().ends_with("... . Fix: Do this.") || status.message().ends_with("Fix: Do this.")
-        );
-        assert!(status.message().chars().count() <= ERROR_CHARS_MAX);
-        assert_eq!(status.metadata().get(CODE_HEADER).map(|v| v.as_bytes()), Some("SQL_SYNTAX".as_bytes()));
+        for sign in ["ü", "x", " ", "語", "\u{1f41d}"] {
+            let fault = Fault::new(Code::SQL_SYNTAX, "statement", format!("ü{}", sign.repeat(100_000)));
+            let status = status(fault.with_fix("Do this."));
+            assert!(status.message().starts_with("SQL_SYNTAX: statement: ü"), "{sign}");
+            assert!(status.message().ends_with("Fix: Do this."), "{sign}");
+            let headers = status.into_http::<()>().into_parts().0.headers;
+            let bytes = headers["grpc-message"].len();
+            assert!((1_000..=ERROR_BYTES_MAX).contains(&bytes), "{sign}: {bytes}");
+            assert_eq!(headers[CODE_HEADER], "SQL_SYNTAX");
+        }
+        let fault = Fault::new(Code::SQL_SYNTAX, "ü".repeat(100_000), "");
+        assert!(bytes_on_the_wire(status(fault).message()) <= ERROR_BYTES_MAX);
     }
 }

@@ -19,13 +19,16 @@ use skep_catalog::fault::Fault;
 use skep_query::EngineOptions;
 use skep_query::spec::{CATALOG, ColumnSpec, SCHEMAS, TABLES, TableSpec};
 
+use crate::status::unreadable;
+
 pub use keys::{cross_reference, primary_keys};
 
 const BASE_TABLE: &str = "BASE TABLE";
 const VIEW: &str = "VIEW";
 
+/// What goes wrong is the pattern of a filter: the rows are our own.
 fn failed(error: impl Into<FlightError>) -> Fault {
-    Fault::internal("metadata cannot be told", error.into().to_string())
+    unreadable("filter of metadata", &error.into().to_string())
 }
 
 /// What does not change while skep runs.

@@ -137,6 +137,8 @@ async fn bytes_that_are_no_requests_are_the_callers_mistake() {
         inputs.push(changed);
     }
     for input in inputs {
+        // Whatever else such bytes may mean, they are the ticket of nothing.
+        client.inner_mut().do_get(Ticket::new(input.clone())).await.map(drop).unwrap_err();
         for result in all_ways(&mut client, &input).await {
             if let Err(error) = result {
                 let is_mistake = matches!(error.code(), Code::InvalidArgument | Code::Unimplemented);
