@@ -137,7 +137,7 @@ fn wrong_usage_and_config_exit_with_64_and_one_sentence() {
     assert_eq!(
         text(&output.stderr),
         "CONFIG_INVALID: address http://127.0.0.1:1: it is no address of a service. \
-         Fix: Write it as grpc://HOST:PORT, such as grpc://127.0.0.1:32010.\n"
+         Fix: Write it as grpc://HOST:PORT, or grpc+tls://HOST:PORT for TLS.\n"
     );
     let output = run(&["sql", "--connect", "grpc://127.0.0.1:1", "-c", "SELECT 1"]);
     assert_eq!(output.status.code(), Some(2));
