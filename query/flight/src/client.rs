@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -14,6 +15,7 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures::{StreamExt, stream};
+use parking_lot::Mutex;
 use skep_catalog::fault::{Code, Fault};
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
@@ -39,6 +41,7 @@ pub struct ConnectOptions {
 }
 
 /// How somebody tells who they are.
+#[derive(Clone)]
 pub enum Login {
     /// A name and a password.
     Password {
@@ -68,6 +71,9 @@ impl fmt::Debug for Login {
 pub struct Client {
     client: FlightSqlServiceClient<Channel>,
     uri: String,
+    login: Option<Arc<Login>>,
+    /// What later calls say: the token of the login, or what a handshake gave for a password.
+    token: Arc<Mutex<Option<String>>>,
 }
 
 /// The rows of a statement, as they come. Dropping it cancels the statement.
@@ -107,30 +113,36 @@ impl Client {
             .map_err(|error| unreachable(uri, &error))?;
         let client = FlightServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let client = FlightSqlServiceClient::new_from_inner(client);
-        let mut client = Self { client, uri: uri.to_owned() };
-        match &options.login {
-            None => {}
-            Some(Login::Token(token)) => client.client.set_token(token.clone()),
-            Some(Login::Password { user, password }) => client.log_in(user, password).await?,
+        let login = options.login.clone().map(Arc::new);
+        let client = Self { client, uri: uri.to_owned(), login, token: Arc::default() };
+        if let Some(login) = &client.login {
+            client.log_in(login).await?;
         }
         Ok(client)
     }
 
-    /// Gets a token for name and password, so that these are sent once only.
-    async fn log_in(&mut self, user: &str, password: &str) -> Result<(), Fault> {
+    /// Gets a token for name and password, so that these are seldom sent.
+    async fn log_in(&self, login: &Login) -> Result<(), Fault> {
+        let (user, password) = match login {
+            Login::Token(token) => {
+                *self.token.lock() = Some(token.clone());
+                return Ok(());
+            }
+            Login::Password { user, password } => (user, password),
+        };
         let mut request = Request::new(stream::iter([HandshakeRequest::default()]));
         let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
         let mut basic: MetadataValue<_> =
             basic.parse().map_err(|_| Fault::internal("logging in", "no header can hold it"))?;
         basic.set_sensitive(true);
         request.metadata_mut().insert("authorization", basic);
-        let answer = self.client.inner_mut().handshake(request).await;
+        let answer = self.client.clone().inner_mut().handshake(request).await;
         let answer = answer.map_err(|status| of_status(&self.uri, &status))?;
         let header = answer.metadata().get("authorization").and_then(|value| value.to_str().ok());
         // A service without users gives a token too.
         let token = header.and_then(|text| text.strip_prefix("Bearer "));
         let token = token.ok_or_else(|| wrong(&self.uri, "it gave no token"))?;
-        self.client.set_token(token.to_owned());
+        *self.token.lock() = Some(token.to_owned());
         Ok(())
     }
 
@@ -143,7 +155,23 @@ impl Client {
     ///
     /// Errors: those of the service, as they were there, and `SERVICE_UNREACHABLE`.
     pub async fn query(&self, sql: &str) -> Result<Answer, Fault> {
+        match (self.ask(sql).await, &self.login) {
+            // The token that a password was given for is good for a time.
+            (Err(fault), Some(login))
+                if fault.code == Code::UNAUTHENTICATED && matches!(**login, Login::Password { .. }) =>
+            {
+                self.log_in(login).await?;
+                self.ask(sql).await
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    async fn ask(&self, sql: &str) -> Result<Answer, Fault> {
         let mut client = self.client.clone();
+        if let Some(token) = self.token.lock().clone() {
+            client.set_token(token);
+        }
         let told = |error| fault(&self.uri, error);
         let info = client.execute(sql.to_owned(), None).await.map_err(told)?;
         let ticket = info.endpoint.first().and_then(|endpoint| endpoint.ticket.clone());

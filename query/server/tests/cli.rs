@@ -15,7 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn skep() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skep"));
-    command.stdin(Stdio::null()).env_remove("RUST_LOG").env_remove("SKEP_CONFIG");
+    command.stdin(Stdio::null());
+    for variable in ["RUST_LOG", "SKEP_CONFIG", "SKEP_USER", "SKEP_PASSWORD", "SKEP_TOKEN"] {
+        command.env_remove(variable);
+    }
     command
 }
 
@@ -461,6 +464,71 @@ fn sighup_applies_metastores_and_names_what_needs_a_restart() {
 }
 
 #[test]
+fn sighup_applies_users() {
+    let made = || {
+        let output = run(&["token"]);
+        let lines: Vec<String> = text(&output.stdout).lines().map(str::to_owned).collect();
+        let [token, hash] = &lines[..] else { panic!("{output:?}") };
+        (token.clone(), hash.clone())
+    };
+    let ((old, old_hash), (new, new_hash)) = (made(), made());
+    let config = |users: &[(&str, &str)]| {
+        let users = users.iter().map(|(name, hash)| {
+            format!("[[flight.user]]\nname = \"{name}\"\nrole = \"admin\"\ntoken_hashes = [\"{hash}\"]\n")
+        });
+        metastore("gone", "thrift://127.0.0.1:1") + &users.collect::<String>()
+    };
+    let place = Place::new(&config(&[("ann", &old_hash)]));
+    let serving = Serving::start(&place);
+    let line = serving.wait_for("serving");
+    let uri = line.split_whitespace().find_map(|word| word.strip_prefix("flight=")).unwrap().to_owned();
+    let asked = |token: &str| {
+        let sql = "SELECT principal FROM runtime.queries";
+        let arguments = ["sql", "--connect", &uri, "--output", "csv", "-c", sql];
+        let output = skep().args(arguments).env("SKEP_TOKEN", token).output().unwrap();
+        let told = text(&output.stderr).to_owned();
+        assert!(!told.contains(&old) && !told.contains(&new), "{told}");
+        match output.status.code() {
+            Some(0) => text(&output.stdout).replace("principal\n", ""),
+            code => {
+                assert_eq!(code, Some(2));
+                assert!(told.contains("UNAUTHENTICATED"), "{told}");
+                "nobody\n".to_owned()
+            }
+        }
+    };
+    assert_eq!(["", &old, &new].map(&asked), ["nobody\n", "ann\n", "nobody\n"]);
+    for (users, expected) in [
+        (&[("bob", &*new_hash)][..], ["nobody\n", "nobody\n", "bob\n"]),
+        (&[("bob", &new_hash), ("ann", &old_hash)], ["nobody\n", "ann\n", "bob\n"]),
+        // Without users nobody is let in, until a restart says that this is meant.
+        (&[], ["nobody\n"; 3]),
+    ] {
+        place.write(&config(users));
+        serving.signal(Signal::HUP);
+        serving.wait_for("users changed");
+        assert_eq!(["", &old, &new].map(&asked), expected, "{users:?}");
+    }
+    assert_eq!(serving.end(), Some(0));
+}
+
+#[test]
+fn a_door_to_the_network_needs_tls_and_users() {
+    let place = Place::new("");
+    let config = metastore("gone", "thrift://127.0.0.1:1") + "[flight]\nlisten = \"0.0.0.0:0\"\n";
+    std::fs::write(place.file(), &config).unwrap();
+    let output = place.run("serve", &[]);
+    assert_eq!(output.status.code(), Some(64));
+    let told = text(&output.stderr);
+    assert!(told.contains("flight.listen") && told.contains("[flight.tls]"), "{told}");
+    std::fs::write(place.file(), config + "insecure_listen_without_tls_or_users = true\n").unwrap();
+    let serving = Serving::start(&place);
+    serving.wait_for("insecure_listen_without_tls_or_users is set");
+    serving.wait_for("serving");
+    assert_eq!(serving.end(), Some(0));
+}
+
+#[test]
 fn sync_that_failed_is_seen_by_sql() {
     let place = Place::new(&metastore("gone", "thrift://127.0.0.1:1"));
     assert_eq!(place.run("sync", &[]).status.code(), Some(2));
@@ -516,6 +584,8 @@ fn readers_that_leave_are_no_crash_and_stop_no_work() {
             (&["--help"][..], 0),
             (&["config", "example"], 0),
             (&["completions", "zsh"], 0),
+            (&["token"], 0),
+            (&["hash-password"], 64),
             (&["check", "--config", file], 2),
             (&["sync", "--config", file], 2),
             (&["sql", "--config", file, "-c", "SELECT 1; SELECT * FROM catalog.columns"], 0),

@@ -148,6 +148,13 @@ impl Skep {
         Guarded::spawn_logged(&mut self.command(verb, &[]), &self.folder.path().join("output.log"))
     }
 
+    /// Starts `skep serve` with these variables.
+    pub fn serve_with(&self, variables: &[(&str, &str)]) -> Guarded {
+        let mut command = self.command("serve", &[]);
+        command.envs(variables.iter().copied());
+        Guarded::spawn_logged(&mut command, &self.folder.path().join("output.log"))
+    }
+
     /// Starts `skep serve`.
     pub fn serve(&self) -> Guarded {
         self.start("serve")

@@ -69,7 +69,7 @@ fn service() -> Service {
     };
     let file = |name: &str| folder.path().join(name).display().to_string();
     let config = format!(
-        "[log]\nlevel = \"trace\"\n[[metastore]]\nname = \"dc1\"\nuris = [\"{}\"]\n\
+        "[[metastore]]\nname = \"dc1\"\nuris = [\"{}\"]\n\
          [flight.tls]\ncert_file = \"{}\"\nkey_file = \"{}\"\n\
          [[flight.user]]\nname = \"ann\"\npassword_hash = \"{}\"\ndatabases = [\"{first}\"]\n\
          [[flight.user]]\nname = \"bob\"\nrole = \"admin\"\ntoken_hashes = [\"{token_hash}\"]\n",
@@ -79,7 +79,8 @@ fn service() -> Service {
         hash.stdout.trim(),
     );
     let skep = Skep::with_config(&config);
-    let service = skep.serve();
+    // Everything that any crate has to say; the store's is much, and of no interest here.
+    let service = skep.serve_with(&[("RUST_LOG", "trace,sled=warn")]);
     let uri = skep.sql_door();
     skep.wait_until_mirrored();
     let hashes = [hash.stdout.trim().to_owned(), (*token_hash).to_owned()];

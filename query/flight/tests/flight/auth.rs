@@ -17,6 +17,7 @@ use base64::prelude::BASE64_STANDARD;
 use futures::{StreamExt, TryStreamExt, stream};
 use prost::Message;
 use skep_catalog::ports::Clock;
+use skep_flight::client::{ConnectOptions, Login};
 use skep_flight::{Protection, TokenHash, User};
 use skep_query::{EngineOptions, Role, Scope};
 use tonic::body::Body;
@@ -181,7 +182,9 @@ async fn every_rpc_refuses_everybody_who_is_not_known() {
 async fn every_action_refuses_everybody_who_is_not_known() {
     let guarded = guarded().await;
     let mut known = guarded.client("bob-token").await;
-    let listed = known.inner_mut().list_actions(Empty {}).await.unwrap().into_inner();
+    let mut request = Request::new(Empty {});
+    request.metadata_mut().insert("authorization", "Bearer bob-token".parse().unwrap());
+    let listed = known.inner_mut().list_actions(request).await.unwrap().into_inner();
     let listed: Vec<_> = listed.try_collect().await.unwrap();
     let mut actions: Vec<String> = listed.into_iter().map(|action| action.r#type).collect();
     assert!(actions.contains(&"CreatePreparedStatement".to_owned()));
@@ -298,9 +301,19 @@ async fn a_handshake_gives_a_token_that_is_good_for_a_time_and_while_its_passwor
     let bearer = guarded.handshake(&basic("ann", "kuh")).await.unwrap().unwrap();
     let mut client = guarded.client(&bearer).await;
     assert_eq!(rows(&mut client, who).await.unwrap(), [["ann"]]);
+    // The shell logs in again by itself when its token is good no more.
+    let login = Login::Password { user: "ann".to_owned(), password: "kuh".to_owned() };
+    let options = ConnectOptions { login: Some(login), ..ConnectOptions::default() };
+    let uri = format!("grpc://{}", guarded.served.door.address());
+    let shell = skep_flight::client::Client::connect(&uri, &options).await.unwrap();
+    for _ in 0..3 {
+        assert!(shell.query(who).await.unwrap().next().await.unwrap().is_ok());
+        guarded.clock.0.fetch_add(LIFETIME_MS as i64 * 1_000, Ordering::Relaxed);
+    }
+    assert_eq!(rows(&mut client, who).await.unwrap_err().code(), Code::Unauthenticated);
     // Those who left the config are gone at once, and nobody is let in without being asked.
     guarded.served.door.set_users(Vec::new());
-    assert_eq!(rows(&mut client, who).await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(shell.query(who).await.err().unwrap().code, skep_catalog::fault::Code::UNAUTHENTICATED);
     let mut nobody = client_without(&guarded).await;
     assert_eq!(rows(&mut nobody, who).await.unwrap_err().code(), Code::Unauthenticated);
 }
