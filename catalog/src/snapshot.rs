@@ -378,8 +378,10 @@ impl MetastoreView {
             let databases = catalog.databases.iter();
             let databases =
                 databases.filter(|database| scope.has_database(&database.catalog_name, &database.name));
-            Arc::new(CatalogView { databases: databases.cloned().collect(), ..CatalogView::clone(catalog) })
+            CatalogView { databases: databases.cloned().collect(), ..CatalogView::clone(catalog) }
         });
+        // Of which nothing is seen, the name is not either.
+        let catalogs = catalogs.filter(|catalog| !catalog.databases.is_empty()).map(Arc::new);
         Self { catalogs: catalogs.collect(), ledger: self.ledger.narrowed(scope), ..self.clone() }
     }
 

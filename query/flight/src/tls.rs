@@ -41,7 +41,7 @@ pub struct Tls {
     files: TlsFiles,
     config: ArcSwap<ServerConfig>,
     /// As last read, whether it was good or not.
-    seen: Mutex<Contents>,
+    seen: Mutex<Result<Contents, Fault>>,
 }
 
 impl Tls {
@@ -51,7 +51,7 @@ impl Tls {
     pub fn new(files: TlsFiles) -> Result<Self, Fault> {
         let contents = Contents::read(&files)?;
         let config = ArcSwap::new(contents.config(&files)?);
-        Ok(Self { files, config, seen: Mutex::new(contents) })
+        Ok(Self { files, config, seen: Mutex::new(Ok(contents)) })
     }
 
     /// What new connections are made with.
@@ -64,13 +64,14 @@ impl Tls {
     ///
     /// Errors: `CONFIG_UNREADABLE`, `CONFIG_INVALID`: the certificates of before stay.
     pub fn reload(&self) -> Result<bool, Fault> {
-        let contents = Contents::read(&self.files)?;
+        let read = Contents::read(&self.files);
         let mut seen = self.seen.lock();
-        if *seen == contents {
+        if *seen == read {
             return Ok(false);
         }
-        *seen = contents;
-        self.config.store(seen.config(&self.files)?);
+        *seen = read;
+        let contents = seen.as_ref().map_err(Fault::clone)?;
+        self.config.store(contents.config(&self.files)?);
         Ok(true)
     }
 }
@@ -141,5 +142,46 @@ impl Contents {
             builder.with_single_cert(chain, key).map_err(|e| invalid(&files.certificate_file, &e))?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Arc::new(config))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_not_good_is_told_once_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let files = TlsFiles {
+            certificate_file: file("c.pem"),
+            key_file: file("k.pem"),
+            client_ca_file: None,
+            is_client_certificate_required: false,
+        };
+        let made = rcgen::generate_simple_self_signed(vec!["skep.example".to_owned()]).unwrap();
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        std::fs::write(&files.certificate_file, &certificate).unwrap();
+        std::fs::write(&files.key_file, &key).unwrap();
+        let tls = Tls::new(files.clone()).unwrap();
+        let first = tls.config();
+        assert_eq!(tls.reload(), Ok(false));
+        let large = "x".repeat(TLS_FILE_BYTES_MAX as usize + 1);
+        for bad in [Some("PLANTED"), Some(&large), None, Some("-----BEGIN PRIVATE KEY-----\nPLANTED")] {
+            match bad {
+                Some(text) => std::fs::write(&files.key_file, text).unwrap(),
+                None => std::fs::remove_file(&files.key_file).unwrap(),
+            }
+            let fault = tls.reload().unwrap_err();
+            assert_eq!(fault.code, Code::CONFIG_UNREADABLE);
+            assert!(!fault.to_string().contains("PLANTED") && fault.to_string().contains("k.pem"), "{fault}");
+            assert_eq!(tls.reload(), Ok(false));
+            assert!(Arc::ptr_eq(&first, &tls.config()));
+        }
+        std::fs::write(&files.key_file, &key).unwrap();
+        assert_eq!(tls.reload(), Ok(true));
+        assert!(!Arc::ptr_eq(&first, &tls.config()));
+        assert_eq!(tls.reload(), Ok(false));
     }
 }
