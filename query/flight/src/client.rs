@@ -219,10 +219,22 @@ fn unreachable(uri: &str, error: &dyn std::error::Error) -> Fault {
     let mut why = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
-        why = format!("{why}: {inner}");
+        let told = inner.to_string();
+        // Some causes tell their own causes already.
+        if !why.ends_with(&told) {
+            why = format!("{why}: {told}");
+        }
         cause = inner.source();
     }
-    Fault::new(Code::SERVICE_UNREACHABLE, format!("service at {uri}"), why)
+    let is_distrust = why.contains("certificate");
+    let fault = Fault::new(Code::SERVICE_UNREACHABLE, format!("service at {uri}"), why);
+    match is_distrust {
+        true => fault.with_fix(
+            "Name the authority of the service's certificate with --ca-file, and the host as it is in the \
+             certificate.",
+        ),
+        false => fault,
+    }
 }
 
 fn wrong(uri: &str, why: &str) -> Fault {
