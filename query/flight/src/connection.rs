@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::{Stream, stream};
+use futures::future::{BoxFuture, Fuse, FusedFuture};
+use futures::{FutureExt, Stream, stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use crate::certificate::names;
-use crate::limits::{CONNECTIONS_MAX, TLS_HANDSHAKE_TIMEOUT};
+use crate::limits::{CONNECTIONS_MAX, FIRST_BYTES_TIMEOUT, TLS_HANDSHAKE_TIMEOUT};
 use crate::seldom::Seldom;
 use crate::tls::Tls;
 
@@ -37,6 +39,10 @@ pub struct Peer {
 pub struct Connection {
     stream: Transport,
     peer: Peer,
+    /// Until its client says something.
+    silence: Option<Pin<Box<Sleep>>>,
+    /// Ends when all connections are to be cut off.
+    cut: Fuse<BoxFuture<'static, ()>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -49,19 +55,23 @@ enum Transport {
 struct Incoming {
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
+    cut: watch::Receiver<bool>,
     places: Arc<Semaphore>,
     /// TLS connections that are being made; none of them holds up the others.
     making: JoinSet<Option<Connection>>,
     failures: Arc<Seldom>,
 }
 
-/// Connections as they come; those beyond [`CONNECTIONS_MAX`] are closed at once.
+/// Connections as they come; those beyond [`CONNECTIONS_MAX`] are closed at once, and all of them
+/// when `cut` is true, or nobody can say so any more.
 pub fn connections(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
+    cut: watch::Receiver<bool>,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let incoming = Incoming { listener, tls, places, making: JoinSet::new(), failures: Arc::default() };
+    let (making, failures) = (JoinSet::new(), Arc::default());
+    let incoming = Incoming { listener, tls, cut, places, making, failures };
     stream::unfold(incoming, |mut incoming| async move { Some((Ok(incoming.next().await), incoming)) })
 }
 
@@ -102,11 +112,21 @@ impl Incoming {
         match &self.tls {
             None => {
                 let peer = Peer { address, certificate_names: Arc::default() };
-                Some(Connection { stream: Transport::Plain(stream), peer, _place: place })
+                Some(Connection::new(
+                    Transport::Plain(stream),
+                    peer,
+                    place,
+                    self.cut.clone(),
+                    FIRST_BYTES_TIMEOUT,
+                ))
             }
             Some(tls) => {
                 let acceptor = TlsAcceptor::from(tls.config());
-                self.making.spawn(with_tls(acceptor, stream, address, place, Arc::clone(&self.failures)));
+                let (cut, failures) = (self.cut.clone(), Arc::clone(&self.failures));
+                self.making.spawn(async move {
+                    let (stream, peer) = with_tls(acceptor, stream, address, &failures).await?;
+                    Some(Connection::new(stream, peer, place, cut, FIRST_BYTES_TIMEOUT))
+                });
                 None
             }
         }
@@ -117,9 +137,8 @@ async fn with_tls(
     acceptor: TlsAcceptor,
     stream: TcpStream,
     address: SocketAddr,
-    place: OwnedSemaphorePermit,
-    failures: Arc<Seldom>,
-) -> Option<Connection> {
+    failures: &Seldom,
+) -> Option<(Transport, Peer)> {
     let made = match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(error.to_string()),
@@ -130,7 +149,7 @@ async fn with_tls(
             let chain = stream.get_ref().1.peer_certificates();
             let certificate_names = chain.and_then(<[_]>::first).map(names).unwrap_or_default().into();
             let peer = Peer { address, certificate_names };
-            Some(Connection { stream: Transport::Tls(Box::new(stream)), peer, _place: place })
+            Some((Transport::Tls(Box::new(stream)), peer))
         }
         Err(why) => {
             if let Some(untold) = failures.tell() {
@@ -138,6 +157,33 @@ async fn with_tls(
             }
             None
         }
+    }
+}
+
+impl Connection {
+    fn new(
+        stream: Transport,
+        peer: Peer,
+        place: OwnedSemaphorePermit,
+        mut cut: watch::Receiver<bool>,
+        first_bytes_timeout: Duration,
+    ) -> Self {
+        let cut = async move {
+            // An error is as good: there is no door any more.
+            let _ = cut.wait_for(|is_cut| *is_cut).await;
+        };
+        let silence = Some(Box::pin(tokio::time::sleep(first_bytes_timeout)));
+        Self { stream, peer, silence, cut: cut.boxed().fuse(), _place: place }
+    }
+
+    /// Whether it has to end now; if not, whoever waits is woken when it has.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Option<io::Error> {
+        if self.cut.is_terminated() || self.cut.poll_unpin(context).is_ready() {
+            return Some(io::ErrorKind::ConnectionAborted.into());
+        }
+        let is_silent =
+            self.silence.as_mut().is_some_and(|silence| silence.as_mut().poll(context).is_ready());
+        is_silent.then(|| io::ErrorKind::TimedOut.into())
     }
 }
 
@@ -155,10 +201,18 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.stream {
+        if let Some(error) = self.poll_end(context) {
+            return Poll::Ready(Err(error));
+        }
+        let before = buffer.filled().len();
+        let read = match &mut self.stream {
             Transport::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Transport::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
+        if before < buffer.filled().len() {
+            self.silence = None;
         }
+        read
     }
 }
 
@@ -203,6 +257,43 @@ impl AsyncWrite for Connection {
         match &mut self.stream {
             Transport::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Transport::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_connects_and_says_nothing_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (cut, is_cut) = watch::channel(false);
+        let places = Arc::new(Semaphore::new(1));
+        let short = Duration::from_millis(50);
+        let connect = async || {
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (stream, address) = listener.accept().await.unwrap();
+            let peer = Peer { address, certificate_names: Arc::default() };
+            let place = Arc::clone(&places).acquire_owned().await.unwrap();
+            (client, Connection::new(Transport::Plain(stream), peer, place, is_cut.clone(), short))
+        };
+        let (_silent, mut connection) = connect().await;
+        assert_eq!(connection.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(connection);
+
+        // Who has said something may be silent from then on.
+        let (mut client, mut connection) = connect().await;
+        client.write_u8(7).await.unwrap();
+        assert_eq!(connection.read_u8().await.unwrap(), 7);
+        let waiting = tokio::time::timeout(4 * short, connection.read_u8()).await;
+        assert!(waiting.is_err(), "{waiting:?}");
+        cut.send_replace(true);
+        for _ in 0..2 {
+            assert_eq!(connection.read_u8().await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
         }
     }
 }

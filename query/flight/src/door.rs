@@ -9,7 +9,7 @@ use arrow_flight::flight_service_server::FlightServiceServer;
 use skep_catalog::fault::{Code, Fault};
 use skep_query::Engine;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::Server;
 
@@ -28,6 +28,9 @@ use crate::tls::{Tls, TlsFiles};
 
 /// Key of the config that opens the door without protection.
 pub const INSECURE_KEY: &str = "insecure_listen_without_tls_or_users";
+
+/// Time for connections that were cut off to be gone.
+const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The address to listen on, when it is one that may be: others than those of loopback need TLS and
 /// users, unless that is waived.
@@ -91,6 +94,8 @@ pub struct Door {
 pub struct OpenDoor {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
+    /// Cuts every connection off.
+    cut: watch::Sender<bool>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
     auth: Arc<Auth>,
     tls: Option<Arc<Tls>>,
@@ -133,6 +138,7 @@ impl Door {
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(usize::MAX);
         let (stop, stopped) = oneshot::channel::<()>();
+        let (cut, is_cut) = watch::channel(false);
         let serving = Server::builder()
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
             .http2_max_header_list_size(HEADER_BYTES_MAX)
@@ -140,12 +146,13 @@ impl Door {
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .layer(GateLayer(Arc::clone(&auth)))
             .add_service(service)
-            .serve_with_incoming_shutdown(connections(self.listener, tls.clone()), async {
+            .serve_with_incoming_shutdown(connections(self.listener, tls.clone(), is_cut), async {
                 // Dropping the door stops it too.
                 let _ = stopped.await;
             });
         let watching = tls.clone().map(|tls| tokio::spawn(watch(tls)));
-        Ok(OpenDoor { address: self.address, stop, serving: tokio::spawn(serving), auth, tls, watching })
+        let serving = tokio::spawn(serving);
+        Ok(OpenDoor { address: self.address, stop, cut, serving, auth, tls, watching })
     }
 }
 
@@ -174,13 +181,15 @@ impl OpenDoor {
     }
 
     /// Lets nobody in any more, and ends when the last call has ended, at the latest after `grace`;
-    /// `false` when calls were cut off then.
-    pub async fn close(self, grace: Duration) -> bool {
+    /// `false` when connections were cut off then, and the calls on them.
+    pub async fn close(mut self, grace: Duration) -> bool {
         // An error means that it ended already.
         let _ = self.stop.send(());
-        let abort = self.serving.abort_handle();
-        let is_over = tokio::time::timeout(grace, self.serving).await.is_ok();
-        abort.abort();
+        let is_over = tokio::time::timeout(grace, &mut self.serving).await.is_ok();
+        self.cut.send_replace(true);
+        if !is_over && tokio::time::timeout(CUT_TIMEOUT, &mut self.serving).await.is_err() {
+            self.serving.abort();
+        }
         if let Some(watching) = self.watching {
             watching.abort();
         }

@@ -32,7 +32,12 @@ async fn closing_cuts_off_what_does_not_end() {
     let info = client.execute(crate::fixture::ENDLESS.to_owned(), None).await.unwrap();
     let mut stream = client.inner_mut().do_get(ticket(&info)).await.unwrap().into_inner();
     stream.message().await.unwrap().unwrap();
+    let engine = std::sync::Arc::clone(&served.engine);
     assert!(!served.door.close(Duration::from_millis(200)).await);
+    while let Ok(message) = stream.message().await {
+        assert!(message.is_some(), "rows that were cut off are no whole answer");
+    }
+    crate::fixture::eventually("the end of its statement", async || engine.statements_under_way() == 0).await;
 }
 
 #[tokio::test]
