@@ -107,7 +107,7 @@ fn users_come_in_with_real_clients_and_their_secrets_are_told_nowhere() {
     let sql = "SELECT principal FROM runtime.queries; SELECT * FROM runtime.settings; SELECT * FROM runtime.query_history";
     let ask = |more: &[&str], variables: &[(&str, &str)]| {
         let arguments = ["sql", "--connect", uri, "--ca-file", &ca, "--output", "json", "-c", sql];
-        run(&[&arguments, more].concat(), "", variables)
+        run(&[&arguments[..], more].concat(), "", variables)
     };
     let secret = service.folder.path().join("secret");
     std::fs::write(&secret, format!("{PASSWORD}\n")).unwrap();
