@@ -357,7 +357,7 @@ impl Catalog {
             segment_count: parts.segment_count,
             delta_count: parts.delta_count,
             live_bytes: parts.stored_bytes,
-            path: self.path.display().to_string(),
+            path: self.path.canonicalize().unwrap_or_else(|_| self.path.clone()).display().to_string(),
             size_on_disk_bytes: tree.size_on_disk_bytes().unwrap_or(0),
             disk_free_bytes: tree.disk_free_bytes().unwrap_or(0),
             open_ms: self.open_ms,

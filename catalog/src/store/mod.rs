@@ -62,7 +62,7 @@ pub struct OpenReport {
 /// `runtime.store`.
 #[derive(Clone, Debug, Default)]
 pub struct StoreFacts {
-    /// Folder.
+    /// Folder, from the root on where that can be told.
     pub path: String,
     /// Bytes on disk.
     pub size_on_disk_bytes: u64,

@@ -374,6 +374,18 @@ fn shell_on_a_service_answers_as_the_one_on_the_catalog() {
     assert_eq!(code, Some(0));
     assert!(nodes.contains("serve") && nodes.contains(uri.strip_prefix("grpc://").unwrap()), "{nodes}");
 
+    // One that holds another catalog is not asked.
+    let other = Place::new(&config);
+    let holder = Serving::start(&other);
+    holder.wait_for("serving");
+    let address = uri.strip_prefix("grpc://").unwrap();
+    std::fs::write(other.file(), config.clone() + &format!("[flight]\nlisten = \"{address}\"\n")).unwrap();
+    let output = other.run("sql", &["--output", "csv", "-c", "SELECT role FROM runtime.nodes"]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""), "{output:?}");
+    let told = text(&output.stderr);
+    assert!(told.starts_with("STORE_LOCKED: ") && told.contains("is of another catalog"), "{told}");
+    drop(holder);
+
     // With its address in the config the service that holds the catalog is found.
     let file = config.clone() + &format!("[flight]\nlisten = \"{}\"\n", uri.strip_prefix("grpc://").unwrap());
     std::fs::write(place.file(), file).unwrap();

@@ -1,5 +1,8 @@
 //! `skep sql`: the shell on the local catalog in this process, or on a running service.
 
+use std::path::Path;
+
+use arrow::array::AsArray;
 use skep_catalog::fault::{Code, Fault};
 use skep_catalog::snapshot::Snapshot;
 use skep_catalog::store::Catalog;
@@ -80,8 +83,29 @@ fn on_holder(
         // Without an answer from there the lock is the news.
         Err(_) => return Err(locked),
     };
+    let (held, wanted) = (runtime.block_on(catalog_of(&client))?, &config.root.data_dir);
+    if wanted.canonicalize().is_ok_and(|wanted| wanted != Path::new(&held)) {
+        let why = format!("{}, and the service at {uri} is of another catalog, {held}", locked.why);
+        return Err(Fault { why, ..locked });
+    }
     console::note(format_args!("A service holds {}: asking it at {uri}\n", config.root.data_dir.display()));
     on_service(client, ask, runtime, script)
+}
+
+/// The folder of a service's catalog.
+///
+/// Errors: those of the service.
+async fn catalog_of(client: &Client) -> Result<String, Fault> {
+    let mut answer = client.query("SELECT path FROM runtime.store").await?;
+    while let Some(batch) = answer.next().await {
+        let batch = batch?;
+        if let Some(path) =
+            batch.column(0).as_string_opt::<i32>().and_then(|paths| paths.iter().flatten().next())
+        {
+            return Ok(path.to_owned());
+        }
+    }
+    Ok(String::new())
 }
 
 /// Runs the command on the service at `uri`.
@@ -104,7 +128,7 @@ fn on_service(client: Client, ask: &Ask, runtime: &Runtime, script: Option<&str>
     let asked = match script {
         // Nothing is completed.
         Some(_) => Asked::connected(client, Names::default()),
-        None => runtime.block_on(Asked::service(client))?,
+        None => runtime.block_on(Asked::service(client)),
     };
     Ok(Shell::new(asked, ask.output).run(runtime, script, &banner))
 }

@@ -26,10 +26,14 @@ pub enum Rows {
 }
 
 impl Asked {
-    /// A service, and its names to complete from.
-    ///
-    /// Errors: those of the service.
-    pub async fn service(client: Client) -> Result<Self, Fault> {
+    /// A service, and its names to complete from: those that every service has when it is too busy
+    /// to tell them, because that is when somebody wants to look at it.
+    pub async fn service(client: Client) -> Self {
+        let names = Self::names_of(&client).await.unwrap_or_else(|_| Names::of_skep());
+        Self::connected(client, names)
+    }
+
+    async fn names_of(client: &Client) -> Result<Names, Fault> {
         let sql = format!(
             "SELECT metastore_name FROM federation.metastores UNION \
              SELECT database_name FROM catalog.databases UNION \
@@ -43,7 +47,7 @@ impl Asked {
             names.mirrored.extend(texts.into_iter().flatten().flatten().map(str::to_owned));
         }
         names.mirrored.sort_unstable();
-        Ok(Self::connected(client, names))
+        Ok(names)
     }
 
     /// A service, with these names to complete from.
