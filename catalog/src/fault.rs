@@ -93,6 +93,8 @@ codes! {
     SQL_FAILED, Caller, false, "The statement failed while it ran.", "Correct the value or the function that the message is about.";
     CALL_INVALID, Caller, false, "The procedure or one of its arguments is not valid.", "runtime.procedures and runtime.procedure_parameters list what there is.";
     CALL_CONFLICT, Caller, true, "The object was changed since the version that the call expects.", "Look at it again, then repeat the call with its version.";
+    CALL_NOT_ALLOWED, Caller, false, "The procedure is for another role than the caller's.", "Ask somebody with that role: runtime.procedures tells which one it is.";
+    CALL_NOT_HERE, Caller, false, "This process cannot do what the call asks for.", "Call the procedure at the service that follows the metastores: skep sql --connect.";
     INTERNAL, Skep, false, "A bug in skep.", "Please report it with the message.";
 }
 

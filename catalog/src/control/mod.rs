@@ -32,8 +32,22 @@ pub struct Decision {
     pub changes: Vec<Change>,
     /// One per object.
     pub touched: Vec<Touched>,
+    /// Something besides the state changes: a statement ends.
+    pub has_effect: bool,
     /// It is accepted, and what it asks for happens after the answer.
     pub is_queued: bool,
+}
+
+impl Decision {
+    /// What becomes of a call that comes to this.
+    pub fn status(&self, is_dry_run: bool) -> Status {
+        match (is_dry_run, self.is_queued, self.changes.is_empty() && !self.has_effect) {
+            (true, _, _) => Status::Planned,
+            (false, true, _) => Status::Queued,
+            (false, false, true) => Status::Unchanged,
+            (false, false, false) => Status::Applied,
+        }
+    }
 }
 
 /// See the module.
@@ -74,6 +88,12 @@ impl Control {
     /// What is decided until now.
     pub fn state(&self) -> Arc<State> {
         self.state.load_full()
+    }
+
+    /// An id for a call that comes at this time (microseconds since 1970): later ones are mostly
+    /// greater, and nobody can guess them.
+    pub fn new_call_id(&self, now: i64) -> String {
+        format!("{:012x}-{:016x}", now / 1_000, (self.salts)())
     }
 
     /// Decides a call, exactly once, and returns it when it is on the disk. Blocks.
@@ -129,6 +149,14 @@ impl Control {
         }
     }
 
+    /// Begins a journal in another folder, with all that is decided until now. Blocks.
+    ///
+    /// Errors: `JOURNAL_IO`.
+    pub fn copy(&self, disk: &dyn Disk) -> Result<(), Fault> {
+        let journal = self.journal.lock();
+        journal.copy(disk, &encode(self.state.load().as_ref())?, (self.salts)())
+    }
+
     /// A failure is logged only: the records are there, and the next call tries again.
     fn checkpoint_if_due(&self, journal: &mut Journal, state: &State) {
         if journal.grown_bytes() < CHECKPOINT_BYTES_MIN.max(journal.begun_bytes()) {
@@ -158,13 +186,8 @@ fn repeat(first: &Call, request: &Request) -> Result<Call, Fault> {
 }
 
 fn become_call(request: &Request, decision: Decision, is_dry_run: bool, number: u64) -> (Call, Vec<Change>) {
-    let Decision { changes, mut touched, is_queued } = decision;
-    let status = match (is_dry_run, is_queued, changes.is_empty()) {
-        (true, _, _) => Status::Planned,
-        (false, true, _) => Status::Queued,
-        (false, false, true) => Status::Unchanged,
-        (false, false, false) => Status::Applied,
-    };
+    let status = decision.status(is_dry_run);
+    let Decision { changes, mut touched, .. } = decision;
     for object in touched.iter_mut().filter(|object| object.after_json.is_some()) {
         let is_changed = !is_dry_run && !changes.is_empty() && object.before_json != object.after_json;
         object.version_after = if is_changed { Some(number) } else { object.version_before };

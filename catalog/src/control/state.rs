@@ -189,6 +189,8 @@ pub struct State {
     pub metastores: BTreeMap<String, Versioned<MetastoreOptions>>,
     /// Metastores that are not asked, by name.
     pub paused: BTreeMap<String, Versioned<()>>,
+    /// Number of the last record that changed a metastore, by its name.
+    pub metastore_versions: BTreeMap<String, u64>,
     /// The newest of all.
     pub calls: Calls,
     /// The newest that used a key up: rows of the audit log must not push them out.
@@ -257,16 +259,20 @@ impl State {
                 self.settings.remove(name);
             }
             Change::PutMetastore { name, options } => {
+                self.metastore_versions.insert(name.clone(), version);
                 self.metastores.insert(name.clone(), Versioned { value: options.clone(), version });
             }
             Change::RemoveMetastore { name } => {
+                self.metastore_versions.remove(name);
                 self.metastores.remove(name);
                 self.paused.remove(name);
             }
             Change::PauseMetastore { name } => {
+                self.metastore_versions.insert(name.clone(), version);
                 self.paused.insert(name.clone(), Versioned { value: (), version });
             }
             Change::ResumeMetastore { name } => {
+                self.metastore_versions.insert(name.clone(), version);
                 self.paused.remove(name);
             }
         }

@@ -38,7 +38,7 @@ fn set(state: &State, value: &str) -> Result<Decision, Fault> {
         after_json: Some(format!("{value:?}")),
         ..Touched::default()
     };
-    Ok(Decision { changes, touched: vec![touched], is_queued: false })
+    Ok(Decision { changes, touched: vec![touched], ..Decision::default() })
 }
 
 fn applied(state: &State) -> usize {
@@ -109,6 +109,21 @@ fn one_key_from_eight_threads_takes_effect_once() {
     });
     let state = control.state();
     assert_eq!((applied(&state), state.calls.len()), (1, 8));
+}
+
+#[test]
+fn a_copy_goes_on_where_it_was_made() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let control = open(&folder);
+    control.call(request(Some("k"), "1"), false, |state| set(state, "1")).unwrap();
+    control.copy(&Folder::open(other.path()).unwrap()).unwrap();
+    let state = control.state();
+    control.call(request(None, "2"), false, |state| set(state, "2")).unwrap();
+    let copy = open(&other);
+    assert_eq!(copy.state(), state);
+    let call = copy.call(request(None, "3"), false, |state| set(state, "3")).unwrap();
+    assert_eq!(call.touched[0].version_after, Some(2), "numbers of versions go on");
+    assert_eq!(open(&other).state(), copy.state());
 }
 
 #[test]

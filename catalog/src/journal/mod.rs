@@ -146,6 +146,18 @@ impl Journal {
         Ok(number)
     }
 
+    /// Begins a journal in another folder, with this state and the number of the newest record here.
+    ///
+    /// Errors: `JOURNAL_IO`.
+    pub fn copy(&self, disk: &dyn Disk, state: &[u8], salt: u64) -> Result<(), Fault> {
+        self.check(state)?;
+        let head = Head { format: FORMAT, volume: 1, salt };
+        let written = put(disk, &file_name(head.volume), &beginning(&head, self.number, state));
+        written.map(drop).map_err(|error| {
+            Fault::new(Code::JOURNAL_IO, format!("journal {}: copy", disk.show("")), error.to_string())
+        })
+    }
+
     /// Begins a new volume with this state, which stands for all records until now.
     pub fn checkpoint(&mut self, state: &[u8], salt: u64) -> Result<(), Fault> {
         self.check(state)?;

@@ -7,12 +7,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::PassReport;
+use super::asked::Extent;
 use super::events::{Follower, Look};
+use super::plan::{Plan, TableWork};
 use super::poll;
+use super::reread::reread;
 use super::runs::{self, FIRST, POLL, REFRESH, REPAIR};
 use super::session::{Session, Task, ends_the_run, spawn};
+use super::writer::found_rows;
 use crate::change::{Change, FollowMode, FollowState};
 use crate::fault::{Code, Fault};
+use crate::model::DatabaseName;
 use crate::ports::SourceFacts;
 
 /// Pauses between tries.
@@ -350,6 +355,9 @@ type Pass = Task<Result<PassReport, Fault>>;
 struct Passes {
     session: Arc<Session>,
     under_way: Option<Pass>,
+    /// Somebody asked for one, and whether the one under way began since.
+    is_asked: bool,
+    answers_asked: bool,
     pauses: Pauses,
     /// The one after the pass that began last.
     pause: Duration,
@@ -365,6 +373,8 @@ impl Passes {
         Self {
             session: session.clone(),
             under_way: None,
+            is_asked: false,
+            answers_asked: false,
             pauses: Pauses::new(PASS_PAUSE_MIN, PASS_PAUSE_MAX),
             pause: Duration::ZERO,
             not_before: i64::MIN,
@@ -401,6 +411,14 @@ impl Passes {
         let session = self.session.clone();
         let run = async move { runs::run(&session, kind, head).await.into_result() };
         self.under_way = Some(spawn(run));
+        self.answers_asked = self.is_asked;
+    }
+
+    /// Somebody asks for one now: it waits for no pause, but for the one under way.
+    fn ask(&mut self) {
+        self.is_asked = true;
+        self.answers_asked = false;
+        self.not_before = i64::MIN;
     }
 
     fn may_start(&self) -> bool {
@@ -416,6 +434,7 @@ impl Passes {
     }
 
     fn worked(&mut self) {
+        self.is_asked &= !self.answers_asked;
         self.under_way = None;
         self.fault = None;
         self.lost = None;
@@ -476,6 +495,7 @@ async fn follow(session: &Arc<Session>, mut how: How, passes: &mut Passes) -> Re
         tokio::pin!(next_look);
         tokio::select! {
             () = &mut next_look => {}
+            () = session.asked.asked(), if !has_failed => {}
             result = passes.finished() => {
                 match result {
                     Ok(_) => {
@@ -536,6 +556,7 @@ async fn step(
             return Ok(Step::Again);
         }
     }
+    read_asked(session, how, passes).await?;
     let mut cursor = how.cursor();
     let is_more = match how {
         How::Polling => {
@@ -585,7 +606,7 @@ async fn step(
     if passes.may_start() {
         match &how {
             How::Events(follower) if follower.needs_repair() => passes.start(REPAIR, Some(follower.cursor())),
-            _ if !is_pass_due(session) => {}
+            _ if !passes.is_asked && !is_pass_due(session) => {}
             How::Events(follower) => passes.start(REFRESH, Some(follower.cursor())),
             How::Polling => {
                 let mode = session.catalog.status(session.metastore).mode;
@@ -602,6 +623,62 @@ async fn step(
         false if how.cursor() != cursor => Step::Brought,
         false => Step::Idle,
     })
+}
+
+/// Reads again what people asked for, or begins to. It waits for a metastore that cannot be reached;
+/// what else cannot be read is in `sync.errors` then.
+async fn read_asked(session: &Arc<Session>, how: &How, passes: &mut Passes) -> Result<(), Fault> {
+    let mut extents = session.asked.take();
+    if extents.contains(&Extent::Metastore) {
+        passes.ask();
+        extents.retain(|extent| *extent != Extent::Metastore);
+    }
+    let read = read_extents(session, how, &extents).await;
+    if read.as_ref().is_err_and(|fault| fault.code == Code::METASTORE_UNREACHABLE) {
+        extents.into_iter().for_each(|extent| session.asked.ask(extent));
+    }
+    read
+}
+
+async fn read_extents(session: &Arc<Session>, how: &How, extents: &[Extent]) -> Result<(), Fault> {
+    let mut plan = Plan::default();
+    for extent in extents {
+        match extent {
+            Extent::Metastore => {}
+            Extent::Database(database) => plan_database(session, database, &mut plan).await?,
+            Extent::Table(table) => drop(plan.tables.insert(table.clone(), TableWork::whole())),
+        }
+    }
+    if plan.is_empty() {
+        return Ok(());
+    }
+    // With a log, an event may be waiting that tells where a table went.
+    let drops_not_found = matches!(how, How::Polling);
+    plan.tables.values_mut().for_each(|work| work.drops_not_found = drops_not_found);
+    let _gate = session.exclusive().await;
+    let read_at = session.now();
+    let read = reread(session, plan, read_at).await?;
+    let applied = session.apply(read_at, read.changes).await?;
+    if let Some(rows) = found_rows(applied.found, session.now()) {
+        session.apply(session.now(), vec![rows]).await?;
+    }
+    session.suspects.lock().extend(read.not_found);
+    Ok(())
+}
+
+/// A database, with the tables that the metastore has and those that are mirrored.
+async fn plan_database(session: &Session, database: &DatabaseName, plan: &mut Plan) -> Result<(), Fault> {
+    let mut names = session.current()?.table_names(database);
+    match session.source.table_names(database).await {
+        Ok(listed) => names.extend(listed),
+        Err(fault) if ends_the_run(&fault) => return Err(fault),
+        // Reading the database itself tells what is wrong with it.
+        Err(_) => {}
+    }
+    plan.put_database(database);
+    plan.functions.insert(database.clone());
+    plan.tables.extend(names.into_iter().map(|name| (database.table(name), TableWork::whole())));
+    Ok(())
 }
 
 fn events_lost(session: &Session, after: i64, head: Option<i64>) -> Result<Fault, Fault> {

@@ -4,6 +4,7 @@
 //! - `pass`, `runs`, `writer`: reading everything, resumable, in bounded memory;
 //! - `plan`, `reread`, `events`: following a notification log;
 //! - `poll`: following a metastore without one;
+//! - [`Asked`]: what people ask to be read again;
 //! - `follow`: what is done when, and what the status says;
 //! - `session`, `failures`: what these share.
 //!
@@ -17,6 +18,7 @@
 pub mod digest;
 pub mod volatile;
 
+mod asked;
 mod events;
 mod failures;
 mod follow;
@@ -33,6 +35,8 @@ mod tests;
 mod writer;
 
 use std::sync::Arc;
+
+pub use asked::{Asked, Extent};
 
 use crate::fault::Fault;
 use crate::model::MetastoreId;
@@ -105,6 +109,8 @@ pub struct Mirror {
     pub options: MirrorOptions,
     /// How far.
     pub progress: Arc<Progress>,
+    /// What people ask of it while it follows.
+    pub asked: Arc<Asked>,
 }
 
 /// What one complete pass came to, with the events that were applied before and after it.

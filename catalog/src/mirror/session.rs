@@ -14,7 +14,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::task::JoinHandle;
 
 use super::failures::Failures;
-use super::{Mirror, MirrorOptions, Progress};
+use super::{Asked, Mirror, MirrorOptions, Progress};
 use crate::change::{Applied, Change, FollowStatus, MissingMethod, Origin, Stamp};
 use crate::fault::{Code, Fault};
 use crate::model::{DatabaseName, Function, MetastoreId, TableName};
@@ -31,6 +31,7 @@ pub(super) struct Session {
     pub catalog: Arc<Catalog>,
     pub options: MirrorOptions,
     pub progress: Arc<Progress>,
+    pub asked: Arc<Asked>,
     /// A pass holds it shared from the beginning of each read until what was read is applied;
     /// a page of events is read and applied while it is held exclusively. So what a pass read
     /// before an event is never applied after that event.
@@ -57,6 +58,7 @@ impl Session {
             catalog: mirror.catalog.clone(),
             options: mirror.options.clone(),
             progress: mirror.progress.clone(),
+            asked: mirror.asked.clone(),
             gate: Arc::default(),
             included: AtomicI64::new(NO_EVENT),
             failures: Mutex::new(Failures::of(

@@ -486,6 +486,7 @@ impl Home {
                 ..MirrorOptions::default()
             },
             progress: Arc::new(Progress::default()),
+            asked: Arc::default(),
         }
     }
 

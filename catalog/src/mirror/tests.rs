@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use proptest::prelude::*;
 
+use super::Extent;
 use super::events::{Follower, Look};
 use super::follow::is_pass_due;
 use super::runs;
@@ -84,6 +85,31 @@ impl Scene {
             while !done() {
                 looks += 1;
                 assert!(looks < 3_000, "never: {:?}", self.home.catalog.status(self.home.metastore));
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            stop.send(true).unwrap();
+        };
+        tokio::join!(mirror.run(stopped), wait);
+    }
+
+    /// Runs a mirror that is asked for something once it follows and looks seldom, until `done`.
+    async fn run_asking(&self, extent: Extent, done: impl Fn() -> bool) {
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let mut mirror = self.home.mirror(&self.world);
+        mirror.options.events_interval_ms = 600_000;
+        mirror.options.poll_interval_ms = 600_000;
+        let asked = mirror.asked.clone();
+        let wait = async {
+            let mut looks = 0;
+            let mut has_asked = false;
+            while !has_asked || !done() {
+                looks += 1;
+                assert!(looks < 3_000, "never: {:?}", self.home.catalog.status(self.home.metastore));
+                if !has_asked && self.state() == FollowState::Following {
+                    assert!(!done());
+                    asked.ask(extent.clone());
+                    has_asked = true;
+                }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             stop.send(true).unwrap();
@@ -1546,4 +1572,75 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(follow_acts(&acts));
     }
+}
+
+/// A change of which no event tells.
+fn silently(world: &World, change: impl FnOnce(&mut State)) {
+    world.change(|state| {
+        let before = state.log.len();
+        change(state);
+        state.log.truncate(before);
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_people_ask_for_is_read_again_soon() {
+    for has_log in [true, false] {
+        let scene = Scene::of(World::filled(has_log, 2, 4, 6));
+        scene.sync().await;
+        let (table, other) = (db("d0").table("t0"), db("d0").table("t1"));
+        silently(&scene.world, |state| {
+            state.alter_table(&table);
+            state.alter_partition(&table, 2);
+            state.drop_partition(&table, 3, true);
+        });
+        scene.run_asking(Extent::Table(table.clone()), || scene.is_mirrored()).await;
+
+        silently(&scene.world, |state| {
+            state.alter_table(&other);
+            state.create_table(&db("d0").table("new"), false);
+            state.create_function(&db("d0"), "f");
+        });
+        scene.run_asking(Extent::Database(db("d0")), || scene.is_mirrored()).await;
+
+        silently(&scene.world, |state| {
+            state.create_database(&db("e"));
+            state.create_table(&db("e").table("t"), true);
+        });
+        scene.run_asking(Extent::Table(db("e").table("t")), || scene.is_mirrored()).await;
+
+        silently(&scene.world, |state| {
+            state.alter_table(&other);
+            state.alter_table(&db("d1").table("t0"));
+        });
+        let runs = scene.runs().len();
+        scene.run_asking(Extent::Metastore, || scene.is_mirrored()).await;
+        assert!(runs < scene.runs().len(), "a pass is a run: {:?}", scene.runs());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_for_and_gone_is_dropped() {
+    for has_log in [true, false] {
+        let scene = Scene::of(World::filled(has_log, 2, 4, 6));
+        scene.sync().await;
+        let table = db("d0").table("t0");
+        silently(&scene.world, |state| state.drop_table(&table));
+        scene.run_asking(Extent::Table(table), || scene.is_mirrored()).await;
+        silently(&scene.world, |state| state.drop_database(&db("d1")));
+        scene.run_asking(Extent::Database(db("d1")), || scene.is_mirrored()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_when_it_is_asked_for_stops_nothing() {
+    let scene = Scene::filled();
+    scene.sync().await;
+    let table = db("d0").table("t0");
+    scene.world.change(|state| {
+        state.faults.insert(format!("table {table}"), boom());
+    });
+    scene.run_asking(Extent::Table(table.clone()), || !scene.errors().is_empty()).await;
+    scene.run_until(|| scene.state() == FollowState::Following).await;
+    assert_eq!(scene.errors(), [("d0".to_string(), "t0".to_string(), String::new())]);
 }

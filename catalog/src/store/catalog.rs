@@ -122,17 +122,14 @@ impl Catalog {
         trees::is_at(path)
     }
 
-    /// Makes the set of metastores of origin `config` what it is in `settings`, in the same order of
-    /// the answer: new ones are added, changed ones altered, missing ones removed with all they hold.
+    /// Makes the set of metastores what it is in `settings`, in the same order of the answer: new ones are added, changed ones altered, missing ones removed with all they hold.
     /// Durable when it returns.
     pub fn declare(&self, settings: &[MetastoreSettings]) -> Result<Vec<MetastoreId>, Fault> {
         let mut writer = self.writer.lock();
         let mut counters = writer.counters;
         let mut stage = Stage::new();
         let mut metastores = self.current.load().metastores.clone();
-        let is_wanted = |view: &MetastoreView| {
-            view.settings.origin != "config" || settings.iter().any(|s| s.name == view.settings.name)
-        };
+        let is_wanted = |view: &MetastoreView| settings.iter().any(|s| s.name == view.settings.name);
         let removed: Vec<_> = metastores.extract_if(.., |view| !is_wanted(view)).collect();
         for view in &removed {
             stage_removal(view, &self.trees.current(), &mut stage)?;

@@ -1,6 +1,7 @@
 //! Keeps the mirror: applies changes atomically and durably, publishes snapshots, heals on open.
 
 mod apply;
+mod backup;
 mod catalog;
 mod codec;
 mod collection;

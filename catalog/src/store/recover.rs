@@ -8,7 +8,8 @@
 //! 4. open sled, panics caught; when it finds damage, move its `snap.*` aside (it rebuilds them
 //!    from its log) and open again;
 //! 5. when that fails too, or nothing says which tree is in use, or a record above the metastores
-//!    is damaged: move the folder aside (`<folder>.damaged-<n>`, at most 2 are kept) and begin anew;
+//!    is damaged: move the trees aside (`<folder>.damaged-<n>`, at most 2 are kept) and begin anew;
+//!    what else is in the folder, the journal above all, stays;
 //! 6. read the small records (what graves name is passed over; the next change removes it); a
 //!    metastore with a damaged one is emptied, so that it is mirrored again; one with damaged
 //!    bookkeeping keeps its objects and is read again. Segments are not read: their seals are
@@ -197,7 +198,7 @@ fn snapshot_files(path: &Path, is_generating: bool) -> std::io::Result<Vec<PathB
     Ok(files)
 }
 
-/// Moves the folder to the next free `<folder>.damaged-<n>`, and lets the oldest of those go.
+/// Moves the trees to the next free `<folder>.damaged-<n>`, and lets the oldest of those go.
 fn move_aside(path: &Path) -> std::io::Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".damaged-";
     let parent = parent_of(path);
@@ -214,7 +215,7 @@ fn move_aside(path: &Path) -> std::io::Result<PathBuf> {
         fs::remove_dir_all(kept.remove(0).1)?;
     }
     let aside = beside(path, &format!(".damaged-{next}"));
-    fs::rename(path, &aside)?;
-    fs::create_dir_all(path)?;
+    fs::create_dir_all(&aside)?;
+    trees::move_all(path, &aside)?;
     Ok(aside)
 }

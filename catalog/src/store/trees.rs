@@ -100,7 +100,16 @@ impl Trees {
     /// A new empty tree that may take the place of the one in use. One at a time.
     pub fn successor(&self) -> Result<Successor<'_>, Fault> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let path = folder(&self.root, number);
+        self.copy_at(&self.root, number)
+    }
+
+    /// A new empty tree that may become a store of its own in another folder. One at a time.
+    pub fn copy_to(&self, root: &Path) -> Result<Successor<'_>, Fault> {
+        self.copy_at(root, 0)
+    }
+
+    fn copy_at(&self, root: &Path, number: u64) -> Result<Successor<'_>, Fault> {
+        let path = folder(root, number);
         let tree = match Tree::open(&path, &self.options) {
             Ok(tree) => tree,
             Err(Refusal::Fault(fault)) => return Err(fault),
@@ -109,8 +118,26 @@ impl Trees {
                 return Err(Fault::new(Code::STORE_LOCKED, opening(&path), "another process holds it"));
             }
         };
-        Ok(Successor { trees: self, old: self.current(), tree: Some(tree), number })
+        Ok(Successor { trees: self, root: root.to_owned(), old: self.current(), tree: Some(tree), number })
     }
+}
+
+/// Moves all trees, and what names one, to another folder; what else is in the folder is not the
+/// store's. An older skep had nothing else in it.
+pub(crate) fn move_all(root: &Path, aside: &Path) -> io::Result<()> {
+    let is_older = is_older(root);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let name = entry?.file_name();
+        let text = name.to_string_lossy();
+        if is_older || text.starts_with(CURRENT) || text.starts_with(PREFIX) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    names.iter().try_for_each(|name| fs::rename(root.join(name), aside.join(name)))?;
+    sync(aside)?;
+    sync(root)
 }
 
 fn opening(path: &Path) -> String {
@@ -120,6 +147,8 @@ fn opening(path: &Path) -> String {
 /// A tree that becomes a copy of the one in use. It is removed when it is dropped before that.
 pub(crate) struct Successor<'a> {
     trees: &'a Trees,
+    /// The store that it is of.
+    root: PathBuf,
     old: Arc<Tree>,
     /// Until it is in use.
     tree: Option<Tree>,
@@ -148,6 +177,20 @@ impl Successor<'_> {
         self.old.copy_range(tree, delta..)?;
         // For what this syncs the writer does not wait.
         tree.sync()
+    }
+
+    /// Copies what was written meanwhile and makes the copy a store of its own. Nobody may write
+    /// meanwhile.
+    pub fn finish(mut self) -> Result<(), Fault> {
+        let tree = self.tree()?;
+        self.old.copy_written(tree)?;
+        tree.sync()?;
+        let named = name(&self.root, self.number).and_then(|()| sync(&self.root));
+        named.map_err(|error| io_fault(&self.root, "name the tree in use", &error))?;
+        if let Some(tree) = self.tree.take() {
+            release(Arc::new(tree), false, |_| {});
+        }
+        Ok(())
     }
 
     /// Copies what was written meanwhile and makes the copy the tree in use. Nobody may write

@@ -1,12 +1,13 @@
 //! Takes statements and gives batches, within bounds of time, memory and rows.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
 use parking_lot::RwLock;
@@ -19,9 +20,13 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use crate::cache::Cache;
 use crate::counts::StatementCounts;
 use crate::guard;
+use crate::jobs::Jobs;
 use crate::leases::Leases;
 use crate::memory;
 use crate::pinned::{Node, Setting, Shared};
+use crate::pool::{Pool, PoolBound};
+use crate::procedures::text::is_call;
+use crate::procedures::{Called, Procedures, call};
 use crate::queries::{Queries, Query};
 use crate::session::base_state;
 use crate::statement::{Prepared, Statement};
@@ -97,7 +102,8 @@ pub struct Engine {
 pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) base: Arc<SessionState>,
-    pub(crate) options: EngineOptions,
+    pub(crate) options: ArcSwap<EngineOptions>,
+    pool: PoolBound,
     pub(crate) planners: Arc<Semaphore>,
     pub(crate) planners_waiting: AtomicUsize,
     places: Arc<Places>,
@@ -172,10 +178,8 @@ impl Engine {
             .enable_time()
             .build()
             .map_err(|e| failed(&e))?;
-        let pool = TrackConsumersPool::new(
-            GreedyMemoryPool::new(options.memory_pool_bytes),
-            std::num::NonZeroUsize::MIN,
-        );
+        let pool_bound = PoolBound::new(options.memory_pool_bytes);
+        let pool = TrackConsumersPool::new(Pool::new(&pool_bound), std::num::NonZeroUsize::MIN);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(pool))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
@@ -188,6 +192,8 @@ impl Engine {
             queries: Queries::default(),
             nodes: RwLock::default(),
             settings: RwLock::default(),
+            jobs: Jobs::default(),
+            procedures: OnceLock::new(),
         });
         let inner = Inner {
             shared,
@@ -197,7 +203,8 @@ impl Engine {
             places: Places::new(options.statements_max, options.threads.max(1)),
             leases: Arc::default(),
             control: control.handle().clone(),
-            options,
+            options: ArcSwap::from_pointee(options),
+            pool: pool_bound,
         };
         Ok(Self { inner: Arc::new(inner), control: Some(control) })
     }
@@ -208,8 +215,29 @@ impl Engine {
     }
 
     /// Bounds.
-    pub fn options(&self) -> &EngineOptions {
-        &self.inner.options
+    pub fn options(&self) -> Arc<EngineOptions> {
+        self.inner.options.load_full()
+    }
+
+    /// Changes bounds for statements that come from now on: both timeouts and `result_rows_max`;
+    /// and for all, `memory_pool_bytes`. The other options stay as they are.
+    pub fn set_bounds(&self, bounds: &EngineOptions) {
+        let options = EngineOptions {
+            memory_pool_bytes: bounds.memory_pool_bytes,
+            statement_timeout_ms: bounds.statement_timeout_ms,
+            planning_timeout_ms: bounds.planning_timeout_ms,
+            result_rows_max: bounds.result_rows_max,
+            ..EngineOptions::clone(&self.options())
+        };
+        self.inner.pool.set(options.memory_pool_bytes);
+        self.inner.options.store(Arc::new(options));
+    }
+
+    /// Lets statements call procedures. Before, and in a process that does not say this, every CALL
+    /// is refused; a second time changes nothing.
+    pub fn set_procedures(&self, procedures: Procedures) {
+        // They are there already then.
+        let _ = self.inner.shared.procedures.set(procedures);
     }
 
     /// Statements whose work has not ended, however it was answered.
@@ -224,7 +252,7 @@ impl Engine {
             statements: shared.queries.counts.now(),
             statements_under_way: self.statements_under_way(),
             memory_reserved_bytes: shared.memory_pool.reserved(),
-            memory_pool_bytes: self.inner.options.memory_pool_bytes,
+            memory_pool_bytes: self.options().memory_pool_bytes,
             cache_bytes: shared.cache.bytes() as u64,
             cache_bytes_max: shared.cache.bytes_max() as u64,
         }
@@ -256,6 +284,44 @@ impl Engine {
         answered.await.unwrap_or_else(|_| Err(engine_stopped()))
     }
 
+    /// Runs a query, or calls a procedure: what is typed at a prompt is done once.
+    ///
+    /// Errors and cancel safety: as [`Engine::run`], and as [`Engine::call`].
+    pub async fn execute(&self, statement: Statement) -> Result<QueryResult, Fault> {
+        if !is_call(&statement.sql) {
+            return self.run(statement).await;
+        }
+        let called = self.call(statement).await?;
+        let (rows, batches) = mpsc::channel(1);
+        let (cancel, _) = oneshot::channel();
+        let schema = called.rows.schema();
+        // The channel has room for it.
+        let _ = rows.try_send(called.rows);
+        // It has ended, well, and its sender is gone.
+        let (_, end) = watch::channel(Some(None));
+        Ok(QueryResult { query_id: 0, schema, batches, end, is_end_told: false, _cancel: cancel })
+    }
+
+    /// Calls a procedure: decided, recorded and done exactly once, whether anybody waits for the
+    /// answer or not.
+    ///
+    /// Errors: `CALL_*`, `METASTORE_UNKNOWN`, `SQL_*` for what is no CALL that can be understood;
+    /// `JOURNAL_IO`, after which it is not known whether it took effect. Cancel safety: dropping
+    /// the future ends nothing.
+    pub async fn call(&self, statement: Statement) -> Result<Called, Fault> {
+        let (query, stop) = self.begin(&statement)?;
+        let (answer, answered) = oneshot::channel();
+        self.inner.control.spawn(call(Arc::clone(&self.inner), query, statement, stop, answer));
+        answered.await.unwrap_or_else(|_| Err(engine_stopped()))
+    }
+
+    /// The answer of a call that was recorded, in this process or before; nothing happens.
+    ///
+    /// Errors: `TICKET_INVALID` when the audit log does not reach so far back.
+    pub fn called(&self, call_id: &str, is_replay: bool) -> Result<Called, Fault> {
+        Called::again(&self.inner.shared, call_id, is_replay)
+    }
+
     /// Tells what a statement gives and takes; nothing is run. Values of parameters need not be
     /// there; those that are must fit. It is in `runtime.query_history` only when it fails.
     ///
@@ -270,7 +336,7 @@ impl Engine {
     fn begin(&self, statement: &Statement) -> Result<(Arc<Query>, Arc<Stop>), Fault> {
         let inner = &self.inner;
         let stop = Stop::new(inner.places.take()?);
-        let query = inner.shared.queries.begin(&statement.caller, &statement.sql, inner.shared.now());
+        let query = inner.shared.queries.begin(statement, inner.shared.now());
         // A text that is too long is not worth a thread.
         if let Err(fault) = guard::check_length(&statement.sql) {
             inner.shared.queries.end(&query, inner.shared.now(), Some(fault.clone()));

@@ -68,7 +68,7 @@ fn too_many() -> Fault {
 }
 
 /// Place of a parameter, from 0.
-fn index(written: &str) -> Result<usize, Fault> {
+pub fn index(written: &str) -> Result<usize, Fault> {
     let number = written.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok());
     match number {
         Some(number @ 1..) if number <= PARAMETERS_MAX => Ok(number - 1),

@@ -12,6 +12,8 @@ use skep_catalog::store::Catalog;
 
 use crate::cache::Cache;
 use crate::caller::{Caller, Role};
+use crate::jobs::Jobs;
+use crate::procedures::Procedures;
 use crate::queries::{EndedQuery, Queries, Query};
 use crate::rows::Value;
 
@@ -39,6 +41,8 @@ pub struct Setting {
     pub value: Option<String>,
     /// Value when nobody sets it.
     pub default_value: Option<String>,
+    /// Unit of both.
+    pub unit: Option<&'static str>,
     /// `default`, `config` or `procedure`.
     pub origin: &'static str,
     /// What it does.
@@ -80,6 +84,10 @@ pub struct Shared {
     pub nodes: RwLock<Vec<Node>>,
     /// Rows of `runtime.settings`.
     pub settings: RwLock<Vec<Setting>>,
+    /// Work that calls began.
+    pub jobs: Jobs,
+    /// Set when calls are taken.
+    pub procedures: OnceLock<Procedures>,
 }
 
 impl Shared {
@@ -185,6 +193,12 @@ impl Pinned {
     pub fn ended_queries(&self) -> impl Iterator<Item = EndedQuery> {
         let ended = self.shared.queries.ended().into_iter();
         ended.filter(|ended| self.caller.sees_statements_of(&ended.query.caller.principal))
+    }
+
+    /// Whether the caller may see what this principal called: what calls are about is not narrowed.
+    pub fn sees_calls_of(&self, principal: &str) -> bool {
+        let is_auditor = self.caller.role == Role::Admin && self.caller.scope.is_everything();
+        is_auditor || self.caller.principal.as_ref() == principal
     }
 
     /// How a metastore's follower was when the statement began.

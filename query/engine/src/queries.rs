@@ -6,9 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use skep_catalog::fault::{Code, Fault};
+use tokio::sync::watch;
 
 use crate::caller::Caller;
 use crate::counts::Counts;
+use crate::guard::TEXT_BYTES_MAX;
+use crate::procedures::text::{is_call, shown};
+use crate::statement::Statement;
 
 /// Ended statements kept.
 pub const HISTORY_ROWS_MAX: usize = 1_000;
@@ -22,14 +26,35 @@ pub struct Query {
     pub query_id: u64,
     /// Who asked.
     pub caller: Caller,
-    /// Text, cut.
+    /// Text, cut; of a CALL without the values of its arguments.
     pub statement: String,
+    /// Whether it is a CALL.
+    pub is_call: bool,
     /// Microseconds since 1970.
     pub started_at: i64,
     /// Microseconds since 1970; 0 while it is being planned.
     pub planned_at: AtomicU64,
     /// Rows given out.
     pub row_count: AtomicU64,
+    /// Why somebody ended it.
+    killed: watch::Sender<Option<Fault>>,
+}
+
+impl Query {
+    /// Ends it, unless it has ended.
+    pub fn kill(&self, fault: Fault) {
+        self.killed.send_replace(Some(fault));
+    }
+
+    /// Waits until somebody ends it.
+    pub async fn killed(&self) -> Fault {
+        let mut killed = self.killed.subscribe();
+        match killed.wait_for(Option::is_some).await.map(|fault| fault.clone()) {
+            Ok(Some(fault)) => fault,
+            // The sender is here.
+            _ => std::future::pending().await,
+        }
+    }
 }
 
 /// A statement that ended.
@@ -66,14 +91,19 @@ pub struct Queries {
 
 impl Queries {
     /// A statement begins.
-    pub fn begin(&self, caller: &Caller, statement: &str, started_at: i64) -> Arc<Query> {
+    pub fn begin(&self, statement: &Statement, started_at: i64) -> Arc<Query> {
+        // One that is too long is refused: it is cut before it is looked at.
+        let end = statement.sql.floor_char_boundary(TEXT_BYTES_MAX);
+        let text = shown(&statement.sql[..end]);
         let query = Arc::new(Query {
             query_id: self.next_id.fetch_add(1, Ordering::Relaxed) + 1,
-            caller: caller.clone(),
-            statement: statement.chars().take(STATEMENT_CHARS_MAX).collect(),
+            caller: statement.caller.clone(),
+            statement: text.chars().take(STATEMENT_CHARS_MAX).collect(),
+            is_call: is_call(&statement.sql),
             started_at,
             planned_at: AtomicU64::new(0),
             row_count: AtomicU64::new(0),
+            killed: watch::Sender::new(None),
         });
         self.running.lock().insert(query.query_id, Arc::clone(&query));
         query
@@ -96,6 +126,11 @@ impl Queries {
         ended.push_back(query);
     }
 
+    /// The statement of this number, when it runs.
+    pub fn get(&self, query_id: u64) -> Option<Arc<Query>> {
+        self.running.lock().get(&query_id).cloned()
+    }
+
     /// Statements that run.
     pub fn running(&self) -> Vec<Arc<Query>> {
         self.running.lock().values().cloned().collect()
@@ -115,7 +150,7 @@ mod tests {
     fn history_is_a_ring() {
         let queries = Queries::default();
         for i in 0..HISTORY_ROWS_MAX as i64 + 5 {
-            let query = queries.begin(&Caller::local(), "SELECT 1", i);
+            let query = queries.begin(&Statement::new("SELECT 1"), i);
             assert_eq!(queries.running().len(), 1);
             queries.end(&query, i + 1, None);
         }
@@ -138,7 +173,7 @@ mod tests {
             (-5, None),
         ];
         for (micros, fault) in ends {
-            let query = queries.begin(&Caller::local(), "SELECT 1", 0);
+            let query = queries.begin(&Statement::new("SELECT 1"), 0);
             query.row_count.store(2, Ordering::Relaxed);
             queries.end(&query, micros, fault);
         }

@@ -24,6 +24,8 @@ pub struct Statement {
     pub timeout_ms: Option<u64>,
     /// Who asks.
     pub caller: Caller,
+    /// Work of the process itself, which nobody waits for: it has no timeout and no limit of rows.
+    pub is_own: bool,
 }
 
 impl Statement {
@@ -36,6 +38,7 @@ impl Statement {
             schema: DEFAULT_SCHEMA,
             timeout_ms: None,
             caller: Caller::local(),
+            is_own: false,
         }
     }
 }
@@ -47,4 +50,6 @@ pub struct Prepared {
     pub schema: SchemaRef,
     /// Its parameters `$1`, `$2`, ... in order, all nullable; `VARCHAR` where nothing tells the type.
     pub parameters: SchemaRef,
+    /// Whether it is a CALL: it is done by [`crate::Engine::call`], and never run.
+    pub is_call: bool,
 }

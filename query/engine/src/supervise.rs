@@ -11,11 +11,14 @@ use arrow::array::RecordBatch;
 use arrow::array::timezone::Tz;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::TableReference;
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::sql::parser::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::Function;
 use futures::StreamExt;
 use skep_catalog::fault::{Code, Fault};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -23,13 +26,19 @@ use tokio::time::Instant;
 
 use crate::engine::{EngineOptions, Inner, QueryResult};
 use crate::errors::{from_datafusion, unknown_table};
+use crate::guard::Parsed;
 use crate::pinned::Pinned;
+use crate::procedures::text::is_call;
 use crate::queries::Query;
 use crate::session::statement_state;
 use crate::statement::{Prepared, Statement};
 use crate::stop::{self, Stop, StopOnDrop};
-use crate::{bytes, guard, parameters, spec};
+use crate::{bytes, guard, parameters, procedures, spec};
 
+/// Until a CALL is understood; what it does then takes its time.
+const CALL_TIMEOUT_MS: u64 = 30_000;
+/// Of work of the process itself: a guard against one that hangs.
+const OWN_TIMEOUT_MS: u64 = 24 * 3_600_000;
 /// Cells of what is handed to a reader at once.
 const CELLS_MAX: usize = 1 << 18;
 /// Bytes of the same, unless one row has more.
@@ -57,22 +66,29 @@ fn busy(what: &str, limit: usize) -> Fault {
 
 /// When something is over, and how the limit is called.
 #[derive(Clone, Copy)]
-struct Limit {
+pub struct Limit {
     at: Instant,
     limit_ms: u64,
     raise: &'static str,
+    is_of_call: bool,
 }
 
 impl Limit {
     fn new(limit_ms: u64, raise: &'static str) -> Self {
-        Self { at: Instant::now() + Duration::from_millis(limit_ms), limit_ms, raise }
+        let at = Instant::now() + Duration::from_millis(limit_ms);
+        Self { at, limit_ms, raise, is_of_call: false }
     }
 
     /// Of a whole statement: the engine's or, when that is sooner, the caller's.
-    fn of_statement(options: &EngineOptions, statement: &Statement) -> Self {
+    pub fn of_statement(options: &EngineOptions, statement: &Statement) -> Self {
         match statement.timeout_ms {
-            Some(limit_ms) if limit_ms < options.statement_timeout_ms => {
+            _ if statement.is_own => Self::new(OWN_TIMEOUT_MS, "make less of it at once"),
+            Some(limit_ms) if limit_ms < options.statement_timeout_ms && !is_call(&statement.sql) => {
                 Self::new(limit_ms, "give it more time: the caller gave it no more")
+            }
+            // A timeout that is too short for any statement is mended by one.
+            _ if is_call(&statement.sql) => {
+                Self { is_of_call: true, ..Self::new(CALL_TIMEOUT_MS, "repeat it") }
             }
             _ => Self::new(options.statement_timeout_ms, "raise sql.statement_timeout_ms in the config"),
         }
@@ -81,7 +97,7 @@ impl Limit {
     /// Of planning, which ends with the statement at the latest.
     fn of_planning(options: &EngineOptions, of_statement: Self) -> Self {
         let own = Self::new(options.planning_timeout_ms, "raise sql.planning_timeout_ms in the config");
-        if own.at < of_statement.at { own } else { of_statement }
+        if own.at < of_statement.at && !of_statement.is_of_call { own } else { of_statement }
     }
 
     fn exceeded(&self, doing: &str) -> Fault {
@@ -108,17 +124,20 @@ pub async fn prepare(
     mut answer: Answer<Prepared>,
 ) {
     let stop = StopOnDrop(stop);
-    let limit = Limit::of_statement(&inner.options, &statement);
+    let limit = Limit::of_statement(&inner.options.load(), &statement);
     let worker = Arc::clone(&inner);
     let typing = async move {
-        let typed = type_now(&worker, &statement).await?;
+        let prepared = prepare_now(&worker, &statement).await?;
         if let Some(given) = &statement.parameters {
-            parameters::values(&typed.parameters, Some(given))?;
+            let fields = prepared.parameters.fields().iter();
+            let types: Vec<DataType> = fields.map(|field| field.data_type().clone()).collect();
+            parameters::values(&types, Some(given))?;
         }
-        Ok(typed.prepared())
+        Ok(prepared)
     };
     let prepared = tokio::select! {
         prepared = on_planner(&inner, &stop.0, limit, typing) => prepared,
+        fault = query.killed() => Err(fault),
         () = answer.closed() => Err(cancelled()),
     };
     match &prepared {
@@ -139,11 +158,13 @@ pub async fn supervise(
     mut answer: Answer<QueryResult>,
 ) {
     let stop = StopOnDrop(stop);
-    let limit = Limit::of_statement(&inner.options, &statement);
+    let limit = Limit::of_statement(&inner.options.load(), &statement);
     let (worker, stopped) = (Arc::clone(&inner), Arc::clone(&stop.0));
+    let rows_max = if statement.is_own { u64::MAX } else { inner.options.load().result_rows_max };
     let planning = async move { plan_now(&worker, &statement, &stopped).await };
     let planned = tokio::select! {
         planned = on_planner(&inner, &stop.0, limit, planning) => planned,
+        fault = query.killed() => Err(fault),
         () = answer.closed() => Err(cancelled()),
     };
     let end = |fault: Option<Fault>| inner.shared.queries.end(&query, inner.shared.now(), fault);
@@ -171,7 +192,7 @@ pub async fn supervise(
         is_end_told: false,
         _cancel: cancel,
     };
-    let work = run(planned, rows.clone(), Arc::clone(&query), inner.options.result_rows_max);
+    let work = run(planned, rows.clone(), Arc::clone(&query), rows_max);
     let mut run = stop.0.threads().spawn(work);
     let _ = answer.send(Ok(result));
     let fault = tokio::select! {
@@ -189,6 +210,10 @@ pub async fn supervise(
             run.abort();
             Some(cancelled())
         }
+        fault = query.killed() => {
+            run.abort();
+            Some(fault)
+        }
     };
     end(fault.clone());
     // The work that waits is ended by the abort above, the work that does not by this.
@@ -199,13 +224,13 @@ pub async fn supervise(
 }
 
 /// Does a planner's work on the statement's threads, within the planning limit.
-async fn on_planner<T: Send + 'static>(
+pub async fn on_planner<T: Send + 'static>(
     inner: &Arc<Inner>,
     stop: &Arc<Stop>,
     limit: Limit,
     work: impl Future<Output = Result<T, Fault>> + Send + 'static,
 ) -> Result<T, Fault> {
-    let options = &inner.options;
+    let options = inner.options.load_full();
     let permit = match Arc::clone(&inner.planners).try_acquire_owned() {
         Ok(permit) => permit,
         Err(_) => {
@@ -225,7 +250,7 @@ async fn on_planner<T: Send + 'static>(
         let _permit = permit;
         stop::rule::planning(stopped, work).await
     });
-    let limit = Limit::of_planning(options, limit);
+    let limit = Limit::of_planning(&options, limit);
     match tokio::time::timeout_at(limit.at, planning).await {
         Ok(Ok(done)) => done,
         Ok(Err(_)) => Err(Fault::internal("statement cannot be planned", "its planner panicked")),
@@ -250,9 +275,21 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Reads a statement and types it.
-async fn type_now(inner: &Inner, statement: &Statement) -> Result<Typed, Fault> {
-    let parsed = guard::parse(&statement.sql, statement.schema)?;
+/// Tells what a statement gives and takes.
+async fn prepare_now(inner: &Inner, statement: &Statement) -> Result<Prepared, Fault> {
+    let (schema, parameters, is_call) = match guard::parse(&statement.sql, statement.schema)? {
+        Parsed::Query(query) => {
+            let typed = type_now(inner, statement, *query).await?;
+            (typed.schema, typed.parameters, false)
+        }
+        Parsed::Call(call) => (procedures::result_schema(), procedures::checked(&call)?, true),
+        Parsed::ExplainCall(call) => (procedures::explain_schema(), procedures::checked(&call)?, false),
+    };
+    Ok(Prepared { schema, parameters: parameters::schema(&parameters), is_call })
+}
+
+/// Types a query.
+async fn type_now(inner: &Inner, statement: &Statement, parsed: SqlStatement) -> Result<Typed, Fault> {
     let pinned = Arc::new(Pinned::new(
         Arc::clone(&inner.shared),
         statement.snapshot.clone(),
@@ -284,14 +321,16 @@ async fn type_now(inner: &Inner, statement: &Statement) -> Result<Typed, Fault> 
     Ok(Typed { state, plan, schema, parameters })
 }
 
-impl Typed {
-    fn prepared(&self) -> Prepared {
-        Prepared { schema: Arc::clone(&self.schema), parameters: parameters::schema(&self.parameters) }
-    }
-}
-
 async fn plan_now(inner: &Inner, statement: &Statement, stop: &Arc<Stop>) -> Result<Planned, Fault> {
-    let Typed { state, plan, schema, parameters } = type_now(inner, statement).await?;
+    let query = match guard::parse(&statement.sql, statement.schema)? {
+        Parsed::Query(query) => *query,
+        Parsed::ExplainCall(call) => return explain_now(inner, statement, &call),
+        // An effect is had by nothing but `Engine::call`.
+        Parsed::Call(_) => {
+            return Err(Fault::internal("statement cannot be planned", "a CALL was to be run as a query"));
+        }
+    };
+    let Typed { state, plan, schema, parameters } = type_now(inner, statement, query).await?;
     let values = parameters::values(&parameters, statement.parameters.as_ref())?;
     let planned: Result<_, DataFusionError> = async {
         let plan = if values.is_empty() { plan } else { plan.with_param_values(values)? };
@@ -304,6 +343,15 @@ async fn plan_now(inner: &Inner, statement: &Statement, stop: &Arc<Stop>) -> Res
     .await;
     let plan = planned.map_err(|e| from_datafusion(&e))?;
     Ok(Planned { plan, schema, context: state.task_ctx() })
+}
+
+/// EXPLAIN CALL is rows that are there already.
+fn explain_now(inner: &Inner, statement: &Statement, call: &Function) -> Result<Planned, Fault> {
+    let rows = procedures::explained(&inner.shared, call, statement)?;
+    let schema = rows.schema();
+    let plan = MemorySourceConfig::try_new_exec(&[vec![rows]], Arc::clone(&schema), None)
+        .map_err(|e| from_datafusion(&e))?;
+    Ok(Planned { plan, schema, context: inner.base.task_ctx() })
 }
 
 /// Planning takes any text for a time zone; nobody could read a result in one that is none.

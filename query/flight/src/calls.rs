@@ -75,7 +75,8 @@ impl FlightService for Calls {
         self.service.get_flight_info(request).await.map_err(from_protocol)
     }
 
-    /// Everything is planned at once, and run when it is fetched: the first answer is the last.
+    /// Everything is planned at once, and run when it is fetched (a CALL is done): the first answer is
+    /// the last.
     async fn poll_flight_info(
         &self,
         request: Request<FlightDescriptor>,

@@ -7,21 +7,24 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow_flight::HandshakeRequest;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
+use arrow_flight::{Action, HandshakeRequest};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
+use prost::Message;
 use skep_catalog::fault::{Code, Fault};
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
+use crate::actions::SET_SESSION_OPTIONS;
 use crate::limits::ROW_BYTES_MAX;
+use crate::session::{OPTION_SCHEMA, Options};
 use crate::status::CODE_HEADER;
 
 /// For one attempt to connect.
@@ -74,6 +77,8 @@ pub struct Client {
     login: Option<Arc<Login>>,
     /// What later calls say: the token of the login, or what a handshake gave for a password.
     token: Arc<Mutex<Option<String>>>,
+    /// The cookie with the options of the session.
+    session: Arc<Mutex<Option<String>>>,
 }
 
 /// The rows of a statement, as they come. Dropping it cancels the statement.
@@ -114,7 +119,8 @@ impl Client {
         let client = FlightServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let client = FlightSqlServiceClient::new_from_inner(client);
         let login = options.login.clone().map(Arc::new);
-        let client = Self { client, uri: uri.to_owned(), login, token: Arc::default() };
+        let client =
+            Self { client, uri: uri.to_owned(), login, token: Arc::default(), session: Arc::default() };
         if let Some(login) = &client.login {
             client.log_in(login).await?;
         }
@@ -151,34 +157,69 @@ impl Client {
         &self.uri
     }
 
+    /// Tables that are named without a schema are in this one from now on.
+    ///
+    /// Errors: those of the service, and `SERVICE_UNREACHABLE`.
+    pub async fn use_schema(&self, schema: &str) -> Result<(), Fault> {
+        let body = Options::text(OPTION_SCHEMA, schema).encode_to_vec();
+        let mut request = Request::new(Action::new(SET_SESSION_OPTIONS, body));
+        let failed = || Fault::internal("setting the session", "no header can hold it");
+        if let Some(token) = self.token.lock().clone() {
+            let mut token: MetadataValue<_> = format!("Bearer {token}").parse().map_err(|_| failed())?;
+            token.set_sensitive(true);
+            request.metadata_mut().insert("authorization", token);
+        }
+        if let Some(cookie) = self.session.lock().clone() {
+            request.metadata_mut().insert("cookie", cookie.parse().map_err(|_| failed())?);
+        }
+        let told = |status: Status| of_status(&self.uri, &status);
+        let answer = self.client.clone().inner_mut().do_action(request).await.map_err(told)?;
+        let cookie = answer.metadata().get("set-cookie").and_then(|value| value.to_str().ok());
+        let cookie = cookie.ok_or_else(|| wrong(&self.uri, "it gave no session"))?;
+        *self.session.lock() = Some(cookie.to_owned());
+        Ok(())
+    }
+
     /// Runs a statement.
     ///
     /// Errors: those of the service, as they were there, and `SERVICE_UNREACHABLE`.
     pub async fn query(&self, sql: &str) -> Result<Answer, Fault> {
-        match (self.ask(sql).await, &self.login) {
-            // The token that a password was given for is good for a time.
+        // Each by itself: what was done while it was planned is not to be done again.
+        let info = self.logged_in(async |client| client.execute(sql.to_owned(), None).await).await?;
+        let ticket = info.endpoint.first().and_then(|endpoint| endpoint.ticket.clone());
+        let ticket = ticket.ok_or_else(|| wrong(&self.uri, "it gave no ticket"))?;
+        let schema: Schema = info.try_decode_schema().map_err(|e| wrong(&self.uri, &e.to_string()))?;
+        let rows = self.logged_in(async |client| client.do_get(ticket.clone()).await).await?;
+        Ok(Answer { schema: schema.into(), rows, uri: self.uri.clone() })
+    }
+
+    /// A call; once more after another login, because the token that a password was given for is
+    /// good for a time.
+    async fn logged_in<T>(
+        &self,
+        call: impl AsyncFn(&mut FlightSqlServiceClient<Channel>) -> Result<T, FlightError>,
+    ) -> Result<T, Fault> {
+        let told = |error| fault(&self.uri, error);
+        match (call(&mut self.with_headers()).await.map_err(told), &self.login) {
             (Err(fault), Some(login))
                 if fault.code == Code::UNAUTHENTICATED && matches!(**login, Login::Password { .. }) =>
             {
                 self.log_in(login).await?;
-                self.ask(sql).await
+                call(&mut self.with_headers()).await.map_err(told)
             }
             (answer, _) => answer,
         }
     }
 
-    async fn ask(&self, sql: &str) -> Result<Answer, Fault> {
+    fn with_headers(&self) -> FlightSqlServiceClient<Channel> {
         let mut client = self.client.clone();
         if let Some(token) = self.token.lock().clone() {
             client.set_token(token);
         }
-        let told = |error| fault(&self.uri, error);
-        let info = client.execute(sql.to_owned(), None).await.map_err(told)?;
-        let ticket = info.endpoint.first().and_then(|endpoint| endpoint.ticket.clone());
-        let ticket = ticket.ok_or_else(|| wrong(&self.uri, "it gave no ticket"))?;
-        let schema: Schema = info.try_decode_schema().map_err(|e| wrong(&self.uri, &e.to_string()))?;
-        let rows = client.do_get(ticket).await.map_err(told)?;
-        Ok(Answer { schema: schema.into(), rows, uri: self.uri.clone() })
+        if let Some(cookie) = self.session.lock().clone() {
+            client.set_header("cookie", cookie);
+        }
+        client
     }
 }
 

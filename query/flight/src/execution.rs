@@ -1,5 +1,8 @@
 //! Statements: typed when they are prepared and planned, run when their rows are fetched, on the
 //! snapshot of when they were planned.
+//!
+//! A CALL is done while it is planned, and fetching shows its answer again: clients plan once, and
+//! fetch never, once or twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +21,20 @@ use futures::stream;
 use prost::Message;
 use prost_types::Timestamp;
 use skep_catalog::fault::{Code, Fault};
-use skep_query::{Engine, LEASE, Prepared, QueryResult, Statement};
+use skep_query::{Called, Engine, LEASE, Prepared, QueryResult, Statement};
 use tonic::metadata::MetadataMap;
 
 use crate::asker::Asker;
+use crate::limits::ANSWER_LEASE;
 use crate::metadata::Facts;
 use crate::rows::{self, Rows};
 use crate::running::{Fetch, Running};
 use crate::seal::{Key, Purpose};
 use crate::session::schema_named;
-use crate::ticket::{Handle, Session, Ticket};
+use crate::ticket::{CallTicket, Handle, Session, Ticket};
 use crate::{parameters, plain};
 
-/// Runs what clients ask.
+/// Runs what clients ask. A statement of Flight SQL is a [`Handle`].
 pub struct Executor {
     pub engine: Arc<Engine>,
     pub key: Key,
@@ -45,7 +49,7 @@ impl Executor {
     ///
     /// Errors: `INTERNAL`.
     pub fn new(engine: Arc<Engine>, key: Key) -> Result<Self, Fault> {
-        let (facts, instance) = (Facts::new(engine.options())?, key.number()?);
+        let (facts, instance) = (Facts::new()?, key.number()?);
         Ok(Self { engine, key, facts, running: Arc::default(), instance })
     }
 
@@ -74,7 +78,7 @@ impl Executor {
         asker: &Asker,
     ) -> Result<ActionCreatePreparedStatementResult, Fault> {
         let handle = self.text(sql, asker)?;
-        let Prepared { schema, parameters } = self.typed(&handle, asker).await?;
+        let Prepared { schema, parameters, .. } = self.typed(&handle, asker).await?;
         Ok(ActionCreatePreparedStatementResult {
             prepared_statement_handle: self.key.seal(Purpose::Handle, &handle).into(),
             dataset_schema: schema_bytes(&schema)?,
@@ -93,7 +97,14 @@ impl Executor {
     ///
     /// Errors: `TICKET_INVALID`.
     pub fn prepared(&self, command: &CommandPreparedStatementQuery, asker: &Asker) -> Result<Handle, Fault> {
-        self.key.open_for(asker, Purpose::Handle, &command.prepared_statement_handle)
+        self.handle(&command.prepared_statement_handle, asker)
+    }
+
+    /// The prepared statement of a handle.
+    ///
+    /// Errors: `TICKET_INVALID`.
+    pub fn handle(&self, sealed: &[u8], asker: &Asker) -> Result<Handle, Fault> {
+        self.key.open_for(asker, Purpose::Handle, sealed)
     }
 
     /// Plans an execution. Its snapshot is kept until its rows are fetched, or too late.
@@ -109,20 +120,52 @@ impl Executor {
             parameters: Some(parameters::kept(&statement.parameters)?),
             ..self.statement(&statement, asker)
         };
-        let schema = plain::schema(&self.engine.prepare(planned).await?.schema);
-        let ticket = Ticket {
-            statement,
-            snapshot_id: snapshot.id,
-            instance: self.instance,
-            execution: self.key.number()?,
-            expires_at: self.lease_end(),
+        let prepared = self.engine.prepare(planned.clone()).await?;
+        let schema = plain::schema(&prepared.schema);
+        let ticket = match prepared.is_call {
+            true => {
+                let Called { call_id, is_replay, .. } = self.engine.call(planned).await?;
+                Ticket {
+                    execution: self.key.number()?,
+                    expires_at: self.from_now(ANSWER_LEASE),
+                    call: Some(CallTicket { call_id, is_replay }),
+                    statement: Handle { principal: statement.principal, ..Handle::default() },
+                    ..Ticket::default()
+                }
+            }
+            false => Ticket {
+                statement,
+                snapshot_id: snapshot.id,
+                instance: self.instance,
+                execution: self.key.number()?,
+                expires_at: self.from_now(LEASE),
+                call: None,
+            },
         };
         info(&schema, self.endpoint(&ticket), descriptor)
     }
 
-    /// When a snapshot goes that is kept from now, in microseconds since 1970.
-    fn lease_end(&self) -> i64 {
-        self.engine.catalog().clock().now_micros() + i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX)
+    /// Does a statement that a client sent as an update, which only a CALL can be; tells how many
+    /// objects it was about.
+    ///
+    /// Errors: `SQL_READ_ONLY` for anything else.
+    pub async fn update(&self, handle: Handle, asker: &Asker) -> Result<i64, Fault> {
+        let called = Statement {
+            parameters: Some(parameters::kept(&handle.parameters)?),
+            ..self.statement(&handle, asker)
+        };
+        if !self.engine.prepare(called.clone()).await?.is_call {
+            let why = "a query was sent as an update, and the tables of skep cannot be changed";
+            return Err(Fault::new(Code::SQL_READ_ONLY, "update refused", why)
+                .with_fix("Run queries as queries; only a CALL changes something."));
+        }
+        let called = self.engine.call(called).await?;
+        Ok(i64::try_from(called.object_count).unwrap_or(i64::MAX))
+    }
+
+    /// So long from now, in microseconds since 1970.
+    fn from_now(&self, time: Duration) -> i64 {
+        self.engine.catalog().clock().now_micros() + i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
     }
 
     fn endpoint(&self, ticket: &Ticket) -> FlightEndpoint {
@@ -143,6 +186,9 @@ impl Executor {
     pub async fn fetch(&self, ticket: &TicketStatementQuery, asker: &Asker) -> Result<Rows, Fault> {
         let ticket: Ticket = self.key.open_for(asker, Purpose::Ticket, &ticket.statement_handle)?;
         self.check_lease(&ticket)?;
+        if let Some(call) = &ticket.call {
+            return self.answer(call);
+        }
         let run = Statement {
             snapshot: Some(self.engine.leased(ticket.snapshot_id)?),
             parameters: Some(parameters::kept(&ticket.statement.parameters)?),
@@ -158,13 +204,22 @@ impl Executor {
         Ok(rows::messages(&schema, batches))
     }
 
+    /// The answer of a call, once more.
+    fn answer(&self, call: &CallTicket) -> Result<Rows, Fault> {
+        let called = self.engine.called(&call.call_id, call.is_replay)?;
+        let schema = plain::schema(&called.rows.schema());
+        let rows = plain::batch(&called.rows, &schema);
+        Ok(rows::messages(&schema, stream::iter([rows])))
+    }
+
     fn check_lease(&self, ticket: &Ticket) -> Result<(), Fault> {
         let gone = |why: &str| Fault::new(Code::SNAPSHOT_GONE, "rows asked for too late", why);
-        if ticket.instance != self.instance {
+        if ticket.call.is_none() && ticket.instance != self.instance {
             return Err(gone("the service was restarted since, or another instance planned it"));
         }
         if ticket.expires_at < self.engine.catalog().clock().now_micros() {
-            return Err(gone(&format!("its ticket was good for {} s", LEASE.as_secs())));
+            let lease = if ticket.call.is_some() { ANSWER_LEASE } else { LEASE };
+            return Err(gone(&format!("its ticket was good for {} s", lease.as_secs())));
         }
         Ok(())
     }
@@ -184,8 +239,13 @@ impl Executor {
     pub fn renew(&self, asker: &Asker, ticket: &TicketStatementQuery) -> Result<FlightEndpoint, Fault> {
         let mut ticket: Ticket = self.key.open_for(asker, Purpose::Ticket, &ticket.statement_handle)?;
         self.check_lease(&ticket)?;
-        self.engine.renew_lease(ticket.snapshot_id)?;
-        ticket.expires_at = self.lease_end();
+        ticket.expires_at = match ticket.call {
+            Some(_) => self.from_now(ANSWER_LEASE),
+            None => {
+                self.engine.renew_lease(ticket.snapshot_id)?;
+                self.from_now(LEASE)
+            }
+        };
         Ok(self.endpoint(&ticket))
     }
 }

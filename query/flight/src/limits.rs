@@ -25,6 +25,8 @@ pub const CANCELLED_MAX: usize = 4_096;
 pub const METADATA_COMMAND_BYTES_MAX: usize = 16 << 10;
 /// Bytes of an error's text as it travels in a header: Java clients take 8 KiB of headers.
 pub const ERROR_BYTES_MAX: usize = 6_000;
+/// How long the ticket for the answer of a call is good.
+pub const ANSWER_LEASE: Duration = Duration::from_secs(24 * 3_600);
 /// Between signs of life asked of a silent client, and the wait for one.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// See [`KEEPALIVE_INTERVAL`].

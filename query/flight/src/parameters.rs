@@ -27,6 +27,11 @@ fn refused(why: impl Into<String>) -> Fault {
 pub async fn receive(stream: PeekableFlightDataStream) -> Result<Vec<u8>, Status> {
     let mut bytes = 0;
     let mut messages = 0;
+    // The command of an update may come in a message of its own, without values.
+    let stream = stream.filter(|message| {
+        let is_empty = |message: &FlightData| message.data_header.is_empty() && message.data_body.is_empty();
+        std::future::ready(!message.as_ref().is_ok_and(is_empty))
+    });
     let bounded = stream.map(move |message| -> Result<FlightData, FlightError> {
         let message = message.map_err(from_protocol)?;
         messages += 1;

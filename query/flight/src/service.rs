@@ -184,12 +184,12 @@ impl FlightSqlService for Service {
         command: CommandGetSqlInfo,
         request: Request<FlightDescriptor>,
     ) -> Call<FlightInfo> {
-        let rows = self.0.facts.sql_info(command.clone());
+        let rows = metadata::sql_info(command.clone(), &self.0.engine.options());
         metadata_info(&command, rows, request.into_inner())
     }
 
     async fn do_get_sql_info(&self, command: CommandGetSqlInfo, _: Request<WireTicket>) -> Call<Rows> {
-        metadata_rows(self.0.facts.sql_info(command))
+        metadata_rows(metadata::sql_info(command, &self.0.engine.options()))
     }
 
     async fn get_flight_info_xdbc_type_info(
@@ -279,18 +279,26 @@ impl FlightSqlService for Service {
 
     async fn do_put_statement_update(
         &self,
-        _: CommandStatementUpdate,
-        _: Request<PeekableFlightDataStream>,
+        command: CommandStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        Err(read_only("a statement was sent as an update"))
+        no_transaction(command.transaction_id.as_ref())?;
+        let asker = Asker::of(&request).map_err(status)?;
+        let handle = self.0.text(command.query, &asker).map_err(status)?;
+        self.0.update(handle, &asker).await.map_err(status)
     }
 
     async fn do_put_prepared_statement_update(
         &self,
-        _: CommandPreparedStatementUpdate,
-        _: Request<PeekableFlightDataStream>,
+        command: CommandPreparedStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        Err(read_only("a prepared statement was run as an update"))
+        let asker = Asker::of(&request).map_err(status)?;
+        let handle = self.0.handle(&command.prepared_statement_handle, &asker).map_err(status)?;
+        let sent = parameters::receive(request.into_inner()).await?;
+        // Bound before, or sent along.
+        let parameters = if sent.is_empty() { handle.parameters.clone() } else { sent };
+        self.0.update(Handle { parameters, ..handle }, &asker).await.map_err(status)
     }
 
     async fn do_put_statement_ingest(

@@ -18,7 +18,7 @@ use crate::ticket::Session;
 
 const COOKIE: &str = "skep_session";
 const OPTION_CATALOG: &str = "catalog";
-const OPTION_SCHEMA: &str = "schema";
+pub const OPTION_SCHEMA: &str = "schema";
 
 /// The value of an option on the wire.
 #[derive(Clone, PartialEq, Message)]
@@ -55,6 +55,14 @@ pub struct Options {
     /// By name; an option without a value is to have its default again.
     #[prost(map = "string, message", tag = "1")]
     pub options: HashMap<String, OptionValue>,
+}
+
+impl Options {
+    /// One that is a text.
+    pub fn text(name: &str, value: &str) -> Self {
+        let value = OptionValue { value: Some(Value::Text(value.to_owned())) };
+        Self { options: HashMap::from([(name.to_owned(), value)]) }
+    }
 }
 
 /// What `SetSessionOptions` gets.

@@ -54,7 +54,9 @@ fn grpc_code(code: Code) -> GrpcCode {
             GrpcCode::ResourceExhausted
         }
         // Asked again, the same statement goes through.
-        Code::SNAPSHOT_GONE => GrpcCode::Aborted,
+        Code::SNAPSHOT_GONE | Code::CALL_CONFLICT => GrpcCode::Aborted,
+        Code::CALL_NOT_ALLOWED => GrpcCode::PermissionDenied,
+        Code::CALL_NOT_HERE => GrpcCode::FailedPrecondition,
         Code::NOT_SUPPORTED => GrpcCode::Unimplemented,
         Code::STORE_DAMAGED => GrpcCode::DataLoss,
         Code::METASTORE_UNKNOWN => GrpcCode::NotFound,

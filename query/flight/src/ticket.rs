@@ -37,6 +37,20 @@ pub struct Ticket {
     /// Microseconds since 1970.
     #[prost(int64, tag = "5")]
     pub expires_at: i64,
+    /// Set when it stands for the answer of a call, and for nothing that is run.
+    #[prost(message, tag = "6")]
+    pub call: Option<CallTicket>,
+}
+
+/// The answer of a call, which is in the audit log of every process on the same catalog.
+#[derive(Clone, PartialEq, Message)]
+pub struct CallTicket {
+    /// By which it is found.
+    #[prost(string, tag = "1")]
+    pub call_id: String,
+    /// Whether it is the answer to a repeat of that call.
+    #[prost(bool, tag = "2")]
+    pub is_replay: bool,
 }
 
 /// The options of a session.

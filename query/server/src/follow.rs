@@ -4,7 +4,7 @@
 //! Invariant: one follower per metastore of the catalog, none for a metastore that is not
 //! declared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use skep_catalog::change::FollowState;
 use skep_catalog::fault::Fault;
-use skep_catalog::mirror::{Mirror, Progress};
+use skep_catalog::mirror::{Asked, Extent, Mirror, Progress};
 use skep_catalog::model::MetastoreId;
 use skep_catalog::store::{Catalog, MAINTENANCE_INTERVAL, Maintenance};
 use skep_hms::HmsSource;
@@ -37,6 +37,7 @@ pub struct Follower {
     pub id: MetastoreId,
     /// How far its mirror is.
     pub progress: Arc<Progress>,
+    asked: Arc<Asked>,
     config: MetastoreConfig,
     stop: watch::Sender<bool>,
     tasks: [JoinHandle<()>; 2],
@@ -58,6 +59,8 @@ pub struct Reloaded {
     pub changed: Vec<String>,
     /// Those that are gone.
     pub removed: Vec<String>,
+    /// Those that are not asked any more, and stay.
+    pub paused: Vec<String>,
 }
 
 impl Followers {
@@ -72,16 +75,31 @@ impl Followers {
         &self.running
     }
 
-    /// Makes `metastores` what is followed: removed ones are forgotten with all they hold, changed
-    /// ones begin anew with what is mirrored, unchanged ones go on undisturbed.
+    /// Names and numbers of those that are followed.
+    pub fn ids(&self) -> Vec<(String, MetastoreId)> {
+        self.running.iter().map(|(name, follower)| (name.clone(), follower.id)).collect()
+    }
+
+    /// Makes `metastores` what is followed, but for those that are paused: removed ones are forgotten
+    /// with all they hold, changed ones begin anew with what is mirrored, unchanged ones go on
+    /// undisturbed.
     ///
     /// Errors: `CONFIG_*` for certificates, `STORE_*`; what was followed is followed on then.
-    pub async fn set(&mut self, metastores: &[MetastoreConfig]) -> Result<Reloaded, Fault> {
+    pub async fn set(
+        &mut self,
+        metastores: &[MetastoreConfig],
+        paused: &BTreeSet<String>,
+    ) -> Result<Reloaded, Fault> {
         let mut reloaded = Reloaded::default();
         let mut sources = BTreeMap::new();
         for metastore in metastores {
             let name = &metastore.options.name;
             match self.running.get(name) {
+                Some(_) if paused.contains(name) => {
+                    reloaded.paused.push(name.clone());
+                    continue;
+                }
+                None if paused.contains(name) => continue,
                 Some(follower) if follower.config == *metastore => continue,
                 Some(_) => reloaded.changed.push(name.clone()),
                 None => reloaded.added.push(name.clone()),
@@ -96,27 +114,47 @@ impl Followers {
         let ids = tokio::task::spawn_blocking(move || wire::declare(&catalog, &declared))
             .await
             .map_err(|error| Fault::internal("declaring the metastores", error.to_string()))??;
-        let ended = reloaded.changed.iter().chain(&reloaded.removed);
+        let ended = reloaded.changed.iter().chain(&reloaded.removed).chain(&reloaded.paused);
         let ending: Vec<Follower> = ended.filter_map(|name| self.running.remove(name)).collect();
         stop_all(ending).await;
         for (metastore, id) in metastores.iter().zip(ids) {
             let name = &metastore.options.name;
             if let Some(source) = sources.remove(name) {
                 self.running.insert(name.clone(), self.start(metastore, id, source));
+            } else if paused.contains(name) {
+                self.catalog.update_status(id, |status| {
+                    status.state = FollowState::Paused;
+                    status.next_run_at = None;
+                });
             }
         }
         Ok(reloaded)
     }
 
+    /// Asks for something of a metastore to be read again soon; `false` when it is not followed.
+    pub fn refresh(&self, metastore: &str, extent: Extent) -> bool {
+        let follower = self.running.get(metastore);
+        follower.is_some_and(|follower| {
+            follower.asked.ask(extent);
+            true
+        })
+    }
+
     fn start(&self, metastore: &MetastoreConfig, id: MetastoreId, source: Arc<HmsSource>) -> Follower {
         let mirror = wire::mirror(&self.catalog, metastore, id, &source);
-        let progress = Arc::clone(&mirror.progress);
+        let (progress, asked) = (Arc::clone(&mirror.progress), Arc::clone(&mirror.asked));
+        self.catalog.update_status(id, |status| {
+            // It was paused.
+            if status.state == FollowState::Paused {
+                status.state = FollowState::Pending;
+            }
+        });
         let (stop, stopped) = watch::channel(false);
         let show = show_endpoints(Arc::clone(&self.catalog), id, source, stopped.clone());
         // People know a metastore by name; the mirror says nothing of its own about which one it is.
         let span = tracing::error_span!("follow", metastore = %metastore.options.name);
         let tasks = [tokio::spawn(run(mirror, stopped).instrument(span)), tokio::spawn(show)];
-        Follower { id, progress, config: metastore.clone(), stop, tasks }
+        Follower { id, progress, asked, config: metastore.clone(), stop, tasks }
     }
 
     /// Ends all followers, within a second.
@@ -225,7 +263,7 @@ mod tests {
         // Nobody listens there; what is followed is what matters.
         let uris = vec!["thrift://127.0.0.1:1".to_owned()];
         let options = MetastoreOptions { name: name.into(), uris, ..MetastoreOptions::default() };
-        MetastoreConfig { options, tls: None }
+        MetastoreConfig { options, tls: None, origin: "config" }
     }
 
     fn open(folder: &std::path::Path, disk_free_bytes_min: u64) -> Arc<Catalog> {
@@ -240,9 +278,10 @@ mod tests {
         // No volume has so much space.
         let mut followers = Followers::new(open(folder.path(), u64::MAX));
         let running = |followers: &Followers| followers.running().keys().cloned().collect::<Vec<_>>();
-        followers.set(&[metastore("one"), metastore("two")]).await.unwrap();
+        followers.set(&[metastore("one"), metastore("two")], &BTreeSet::new()).await.unwrap();
         assert_eq!(running(&followers), ["one", "two"]);
-        let fault = followers.set(&[metastore("two"), metastore("three")]).await.unwrap_err();
+        let fault =
+            followers.set(&[metastore("two"), metastore("three")], &BTreeSet::new()).await.unwrap_err();
         assert_eq!(fault.code, Code::STORE_FULL);
         assert_eq!(running(&followers), ["one", "two"]);
         assert!(followers.running().values().all(|follower| !*follower.stop.borrow()));

@@ -3,21 +3,25 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use skep_catalog::fault::Fault;
+use skep_catalog::control::Control;
+use skep_catalog::fault::{Code, Fault};
+use skep_catalog::journal::Folder;
 use skep_catalog::mirror::{Mirror, MirrorOptions, Progress};
 use skep_catalog::model::MetastoreId;
-use skep_catalog::ports::SystemClock;
+use skep_catalog::ports::{Clock, SystemClock};
 use skep_catalog::snapshot::MetastoreSettings;
 use skep_catalog::store::{Catalog, StoreOptions};
 use skep_hms::{ClientOptions, HmsDecoder, HmsSource, TlsOptions};
-use skep_query::{Engine, EngineOptions, Node, Setting};
+use skep_query::{Engine, EngineOptions, Node};
 
-use crate::config::section::Setting as ConfigSetting;
 use crate::config::{Config, MetastoreConfig};
+
+/// Of the journal, in the folder of the catalog.
+pub const JOURNAL_FOLDER: &str = "journal";
 
 /// How a metastore is reached.
 pub fn client_options(metastore: &MetastoreConfig) -> ClientOptions {
-    let MetastoreConfig { options, tls } = metastore;
+    let MetastoreConfig { options, tls, .. } = metastore;
     ClientOptions {
         uris: options.uris.clone(),
         connect_timeout_ms: options.connect_timeout_ms,
@@ -70,6 +74,7 @@ pub fn mirror(
     source: &Arc<HmsSource>,
 ) -> Mirror {
     Mirror {
+        asked: Arc::default(),
         metastore: id,
         source: Arc::clone(source) as _,
         catalog: Arc::clone(catalog),
@@ -85,7 +90,7 @@ fn metastore_settings(metastore: &MetastoreConfig) -> MetastoreSettings {
         name: options.name.clone(),
         uris: options.uris.clone(),
         follow: options.follow.clone(),
-        origin: "config",
+        origin: metastore.origin,
     }
 }
 
@@ -116,8 +121,24 @@ pub fn declare(catalog: &Catalog, metastores: &[MetastoreConfig]) -> Result<Vec<
     catalog.declare(&metastores.iter().map(metastore_settings).collect::<Vec<_>>())
 }
 
-/// An engine over the catalog, with the settings in effect in `runtime.settings` and the open doors
-/// (name and address) in `runtime.nodes`.
+/// Opens the journal of calls beside the catalog, whose lock is held, and logs what opening mended.
+/// Blocks.
+///
+/// Errors: `JOURNAL_*`, `STORE_FORMAT`.
+pub fn open_control(config: &Config) -> Result<Arc<Control>, Fault> {
+    let path = config.root.data_dir.join(JOURNAL_FOLDER);
+    let folder = Folder::open(&path)
+        .map_err(|error| Fault::new(Code::JOURNAL_IO, path.display().to_string(), error.to_string()))?;
+    // Nearly every machine has randomness; without it ids are told apart by their time alone.
+    let salts = || getrandom::u64().unwrap_or_else(|_| SystemClock.now_micros().unsigned_abs());
+    let (control, mended) = Control::open(Box::new(folder), salts)?;
+    if let Some(mended) = mended {
+        tracing::warn!("{mended}");
+    }
+    Ok(Arc::new(control))
+}
+
+/// An engine over the catalog, with the open doors (name and address) in `runtime.nodes`.
 ///
 /// Errors: `INTERNAL`.
 pub fn engine(
@@ -126,16 +147,7 @@ pub fn engine(
     role: &str,
     doors: &[(&str, SocketAddr)],
 ) -> Result<Arc<Engine>, Fault> {
-    let options = EngineOptions {
-        memory_pool_bytes: to_usize(config.sql.memory_pool_bytes),
-        cache_bytes: to_usize(config.sql.cache_bytes),
-        statement_timeout_ms: config.sql.statement_timeout_ms,
-        planning_timeout_ms: config.sql.planning_timeout_ms,
-        result_rows_max: config.sql.result_rows_max,
-        ..EngineOptions::default()
-    };
-    let engine = Engine::new(Arc::clone(catalog), options)?;
-    engine.set_settings(config.settings().into_iter().map(runtime_setting).collect());
+    let engine = Engine::new(Arc::clone(catalog), engine_options(config))?;
     let process = std::process::id();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     engine.set_nodes(vec![Node {
@@ -148,15 +160,15 @@ pub fn engine(
     Ok(Arc::new(engine))
 }
 
-fn runtime_setting(setting: ConfigSetting) -> Setting {
-    let origin = if setting.value == setting.default { "default" } else { "config" };
-    Setting {
-        name: setting.key,
-        value: setting.value,
-        default_value: setting.default,
-        origin,
-        comment: setting.doc.replace('\n', " "),
-        subject: setting.subject,
+/// What statements may use.
+pub fn engine_options(config: &Config) -> EngineOptions {
+    EngineOptions {
+        memory_pool_bytes: to_usize(config.sql.memory_pool_bytes),
+        cache_bytes: to_usize(config.sql.cache_bytes),
+        statement_timeout_ms: config.sql.statement_timeout_ms,
+        planning_timeout_ms: config.sql.planning_timeout_ms,
+        result_rows_max: config.sql.result_rows_max,
+        ..EngineOptions::default()
     }
 }
 

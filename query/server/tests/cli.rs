@@ -1,6 +1,9 @@
 //! The binary as a user runs it: exit codes, what goes where, signals, locks.
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/calls.rs"]
+mod calls;
+
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -364,6 +367,7 @@ fn shell_on_a_service_answers_as_the_one_on_the_catalog() {
     };
     let statements = "SELECT database_name, table_name, partition_count FROM catalog.tables ORDER BY 1, 2; \
                       SELECT * FROM docs.errors; DESCRIBE catalog.tables";
+    let statements = &format!("{statements}; USE sync; SELECT count(*) FROM errors; USE skep.catalog");
     let wrong = "SELECT * FROM catalog.tabels";
     let remote: Vec<_> = ["csv", "json", "markdown", "table"]
         .map(|format| asked(&["--output", format, "-c", statements]))
@@ -453,7 +457,7 @@ fn sighup_applies_metastores_and_names_what_needs_a_restart() {
     let config = |sections: &[(&str, &SampleServer)], timeout: &str| {
         let metastores: String =
             sections.iter().map(|(name, server)| metastore(name, &server.uri())).collect();
-        format!("[sql]\nstatement_timeout_ms = {timeout}\n{metastores}")
+        format!("[sql]\nstatement_timeout_ms = {timeout}\ncache_bytes = {timeout}\n{metastores}")
     };
     let place = Place::new(&config(&[("one", &one)], "1_000"));
     let serving = Serving::start(&place);
@@ -467,7 +471,7 @@ fn sighup_applies_metastores_and_names_what_needs_a_restart() {
     place.write(&config(&[("two", &two)], "2_000"));
     serving.signal(Signal::HUP);
     let line = serving.wait_for("needs a restart");
-    assert!(line.contains("sql.statement_timeout_ms"), "{line}");
+    assert!(line.contains("sql.cache_bytes"), "{line}");
     let line = serving.wait_for("config read again");
     assert!(line.contains("added=two") && line.contains("removed=one"), "{line}");
     serving.wait_for("mirrored, following");

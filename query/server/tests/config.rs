@@ -35,7 +35,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "[sql]\nstatement_timeout_ms = 0\n",
-        "etc/skep.toml line 2, sql.statement_timeout_ms: the value must be between 1 and 86_400_000",
+        "etc/skep.toml line 2, sql.statement_timeout_ms: the value must be between 1 and 3_600_000",
     ),
     (
         "[sql]\nresult_rows_max = -1\n",
@@ -303,7 +303,7 @@ fn every_option_is_documented_and_shown_in_the_settings() {
     let settings = config.settings();
     assert!(settings.iter().all(|setting| !setting.doc.is_empty()));
     let timeout = settings.iter().find(|setting| setting.key == "metastore.dc1.request_timeout_ms").unwrap();
-    assert_eq!(timeout.value.as_deref(), Some("30_000"));
+    assert_eq!(timeout.value.as_deref(), Some("30000"));
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn mirror(catalog: &Arc<Catalog>, uri: &str) -> Outcome<Mirror> {
         catalog: Arc::clone(catalog),
         options: MirrorOptions::default(),
         progress: Arc::new(Progress::default()),
+        asked: Arc::default(),
     })
 }
 

@@ -89,6 +89,7 @@ impl Live {
                 catalog: Arc::clone(&catalog),
                 options: followed.mirror.clone(),
                 progress: Arc::new(Progress::default()),
+                asked: Arc::default(),
             };
             let stopped = stopped.clone();
             tasks.push(runtime.spawn(async move { mirror.run(stopped).await }));

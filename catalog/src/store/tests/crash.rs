@@ -376,6 +376,27 @@ fn shown_checked(snapshot: &crate::snapshot::Snapshot) -> Option<Model> {
 }
 
 #[test]
+fn a_store_that_is_moved_aside_leaves_what_is_not_its_own() {
+    use crate::store::keys::{self, Record};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    filled(&path);
+    std::fs::create_dir(path.join("journal")).unwrap();
+    std::fs::write(path.join("journal/1"), "accepted").unwrap();
+    let store = open(&path);
+    assert!(store.trees.current().break_first(&keys::all(Record::Counters)));
+    drop(store);
+    let (store, report) = try_open(&path).unwrap();
+    assert!(report.is_moved_aside);
+    assert!(store.snapshot().metastores.is_empty());
+    assert_eq!(std::fs::read(path.join("journal/1")).unwrap(), b"accepted");
+    let aside = std::fs::read_dir(folder.path().join("store.damaged-1")).unwrap();
+    let mut aside: Vec<_> = aside.map(|entry| entry.unwrap().file_name()).collect();
+    aside.sort();
+    assert_eq!(aside, ["CURRENT", "tree-0"]);
+}
+
+#[test]
 fn a_broken_record_is_reported_and_mirrored_again() {
     use crate::store::keys::{self, Record};
     let folder = tempfile::tempdir().unwrap();

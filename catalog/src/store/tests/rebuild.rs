@@ -246,6 +246,26 @@ fn store_without_a_name_of_its_tree_is_opened_all_the_same() {
 }
 
 #[test]
+fn a_backup_is_a_store_with_what_was_there_at_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, to) = (folder.path().join("store"), folder.path().join("backup"));
+    let position = filled(&path);
+    std::fs::create_dir(&to).unwrap();
+    let store = open(&path);
+    store.backup(&to).unwrap();
+    assert_eq!(shown(&store.snapshot()), model_at(position));
+    let (copy, report) = try_open(&to).unwrap();
+    assert!(report.healed.is_empty(), "{:?}", report.healed);
+    assert_eq!(shown(&copy.snapshot()), model_at(position));
+    // The store goes on, and can be backed up and rebuilt again.
+    store.rebuild().unwrap();
+    let again = folder.path().join("again");
+    std::fs::create_dir(&again).unwrap();
+    store.backup(&again).unwrap();
+    assert_eq!(shown(&open(&again).snapshot()), model_at(position));
+}
+
+#[test]
 fn store_of_an_older_layout_is_moved_aside_and_said() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("store");

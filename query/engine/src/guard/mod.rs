@@ -18,12 +18,13 @@ mod size;
 mod work;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::{Function, Statement as SqlStatement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use skep_catalog::fault::{Code, Fault};
 
 use crate::parameters;
+use crate::procedures::text;
 
 /// Bytes of a statement's text.
 pub const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -53,14 +54,35 @@ pub fn check_length(sql: &str) -> Result<(), Fault> {
     Err(refused(Code::SQL_TOO_LONG, why))
 }
 
-/// Parses one statement that may be planned, with its parameters numbered; tables that DESCRIBE
+/// What a text says.
+pub enum Parsed {
+    /// A query, or the EXPLAIN of one.
+    Query(Box<Statement>),
+    /// A CALL.
+    Call(Function),
+    /// The EXPLAIN of a CALL.
+    ExplainCall(Function),
+}
+
+/// Parses one statement that may be planned or called, with its parameters numbered; tables that DESCRIBE
 /// names without a schema are in `schema`. To be called on a thread with a large stack, where
 /// the statement must also be dropped.
 ///
 /// Errors: `SQL_TOO_LONG`, `SQL_TOO_COMPLEX`, `SQL_SYNTAX`, `SQL_READ_ONLY`, `SQL_FORBIDDEN`,
 /// `SQL_INVALID` for its parameters.
-pub fn parse(sql: &str, schema: &str) -> Result<Statement, Fault> {
+pub fn parse(sql: &str, schema: &str) -> Result<Parsed, Fault> {
     check_length(sql)?;
+    let parsed = parse_text(sql, schema);
+    match parsed {
+        // What is quoted may be a secret.
+        Err(fault) if fault.code == Code::SQL_SYNTAX && text::shown(sql) != sql => {
+            Err(Fault { why: text::without_quotes(&fault.why), ..fault })
+        }
+        parsed => parsed,
+    }
+}
+
+fn parse_text(sql: &str, schema: &str) -> Result<Parsed, Fault> {
     let dialect = GenericDialect {};
     let mut located: Vec<TokenWithSpan> = Tokenizer::new(&dialect, sql)
         .tokenize_with_location()
@@ -87,13 +109,37 @@ pub fn parse(sql: &str, schema: &str) -> Result<Statement, Fault> {
             return Err(Fault::new(Code::SQL_SYNTAX, "one statement at a time", why));
         }
     };
+    if let Some((call, is_explained)) = call_of(&statement) {
+        size::check(call)?;
+        if let SqlStatement::Call(call) = call {
+            let call = call.clone();
+            return Ok(if is_explained { Parsed::ExplainCall(call) } else { Parsed::Call(call) });
+        }
+    }
     size::check(read_only(&statement)?)?;
     if let Statement::Statement(inner) = &mut statement
         && let SqlStatement::Query(query) = inner.as_mut()
     {
         headers::name(query);
     }
-    Ok(statement)
+    Ok(Parsed::Query(Box::new(statement)))
+}
+
+/// The CALL that a statement is, or explains; and whether it is explained.
+fn call_of(statement: &Statement) -> Option<(&SqlStatement, bool)> {
+    let is_call = |statement: &SqlStatement| matches!(statement, SqlStatement::Call(_));
+    match statement {
+        Statement::Statement(inner) => match inner.as_ref() {
+            SqlStatement::Explain { statement, .. } if is_call(statement) => Some((statement, true)),
+            call if is_call(call) => Some((call, false)),
+            _ => None,
+        },
+        Statement::Explain(explain) => match explain.statement.as_ref() {
+            Statement::Statement(inner) if is_call(inner) => Some((inner, true)),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn check_tokens(tokens: &[Token]) -> Result<(), Fault> {
@@ -148,6 +194,11 @@ fn read_only(statement: &Statement) -> Result<&SqlStatement, Fault> {
         Statement::Statement(inner) => match inner.as_ref() {
             SqlStatement::Explain { statement: explained, .. } if is_query(explained) => Ok(explained),
             query if is_query(query) => Ok(query),
+            SqlStatement::Use(_) => Err(refused(
+                Code::SQL_READ_ONLY,
+                "USE is for the statements after it, and a statement leaves nothing behind",
+            )
+            .with_fix("Write schema.table, or set the session option schema; skep sql knows USE.")),
             other => Err(not_allowed(&word(other.to_string()))),
         },
         Statement::Explain(explain) => match explain.statement.as_ref() {
@@ -161,7 +212,7 @@ fn read_only(statement: &Statement) -> Result<&SqlStatement, Fault> {
 fn not_allowed(what: &str) -> Fault {
     refused(
         Code::SQL_READ_ONLY,
-        format!("{what} is not SELECT, VALUES, EXPLAIN, DESCRIBE or SHOW of something that skep has"),
+        format!("{what} is not SELECT, VALUES, EXPLAIN, DESCRIBE, CALL or SHOW of something that skep has"),
     )
 }
 

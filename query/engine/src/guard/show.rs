@@ -2,6 +2,7 @@
 
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use crate::procedures::spec as procedures;
 use crate::spec::SCHEMAS;
 
 /// The SELECT for a SHOW or DESCRIBE that skep knows; tables without a schema are in `schema`.
@@ -30,6 +31,10 @@ pub fn rewrite(tokens: &[Token], schema: &str) -> Option<String> {
             ("schema_name", "SELECT schema_name, comment FROM information_schema.schemata".to_owned())
         }
         ["SHOW", "SETTINGS" | "ALL"] => ("name", "SELECT * FROM runtime.settings".to_owned()),
+        ["SHOW", "PROCEDURES"] => (
+            "procedure_name",
+            "SELECT procedure_name, comment, required_role, example FROM docs.procedures".to_owned(),
+        ),
         ["SHOW", "EXAMPLES"] => ("question", "SELECT question, statement FROM docs.examples".to_owned()),
         ["SHOW", "TABLES"] => ("table_name", TABLES.to_owned()),
         ["SHOW", "TABLES", "FROM" | "IN", ..] => {
@@ -43,6 +48,7 @@ pub fn rewrite(tokens: &[Token], schema: &str) -> Option<String> {
             ("table_name", format!("{TABLES} WHERE schema_name = {}", quoted(&schema)))
         }
         ["SHOW", "COLUMNS", "FROM" | "IN", ..] => ("column_name", columns_of(&tokens[3..], schema)?),
+        ["DESCRIBE" | "DESC", "PROCEDURE", _, ..] => ("parameter_name", parameters_of(&tokens[2..])?),
         ["DESCRIBE" | "DESC", "TABLE", _, ..] => ("column_name", columns_of(&tokens[2..], schema)?),
         ["DESCRIBE" | "DESC", _, ..] => ("column_name", columns_of(&tokens[1..], schema)?),
         _ => return None,
@@ -54,6 +60,23 @@ pub fn rewrite(tokens: &[Token], schema: &str) -> Option<String> {
 }
 
 const TABLES: &str = "SELECT schema_name, table_name, table_type, comment FROM docs.tables";
+
+fn parameters_of(name: &[Token]) -> Option<String> {
+    let name = match name {
+        [Token::Word(name)] => name,
+        [Token::Word(schema), Token::Period, Token::Word(name)] if is(&schema.value, procedures::SCHEMA) => {
+            name
+        }
+        _ => return None,
+    };
+    let name = name.value.to_lowercase();
+    // A name that there is not has no rows; what there is, SHOW PROCEDURES tells.
+    Some(format!(
+        "SELECT parameter_name, data_type, is_required, default_value, comment \
+         FROM runtime.procedure_parameters WHERE procedure_name = {} ORDER BY position",
+        quoted(&name)
+    ))
+}
 
 fn columns_of(name: &[Token], schema: &str) -> Option<String> {
     let words: Vec<String> = name

@@ -31,6 +31,19 @@ pub const TABLES: &[TableSpec] = &[
     ),
     table(
         "docs",
+        "procedures",
+        "One row per procedure: how it is called.",
+        &[
+            text("schema_name", "Schema: 'ops'.").key(),
+            text("procedure_name", "Procedure.").key(),
+            text("comment", "What it does."),
+            text("required_role", "Who may call it: 'operator' (and admins) or 'admin'."),
+            list("arguments", "Its arguments in order, with type; those in brackets may be left out."),
+            text("example", "A call of it."),
+        ],
+    ),
+    table(
+        "docs",
         "errors",
         "One row per error code.",
         &[

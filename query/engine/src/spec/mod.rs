@@ -3,6 +3,7 @@
 //! What is written here feeds the Arrow schemas, `information_schema`, `docs.*` and the
 //! reference page; a test compares what the tables really give with it.
 
+mod calls;
 mod catalog;
 mod docs;
 mod federation;
@@ -258,6 +259,9 @@ pub static TABLES: LazyLock<Vec<&'static TableSpec>> = LazyLock::new(|| {
     .flatten()
     .collect()
 });
+
+/// Columns of what calls answer.
+pub use calls::{CALL_EXPLAINED, CALL_RESULT};
 
 /// The hidden table of per-table sums that stands in for `catalog.partitions` in aggregates.
 pub use catalog::{LOCATION_TOTALS, PARTITION_TOTALS};

@@ -4,12 +4,13 @@ use std::fmt::Write;
 
 use skep_catalog::fault::Code;
 
-use super::{SCHEMAS, TABLES, examples::EXAMPLES};
+use super::{CALL_RESULT, SCHEMAS, TABLES, examples::EXAMPLES};
+use crate::procedures::spec::{ArgumentSpec, COMMON, PROCEDURES};
 
 /// `docs/reference.md`.
 pub fn reference_page() -> String {
     let mut page = String::from(
-        "# Reference: SQL tables, examples and error codes\n\n\
+        "# Reference: SQL tables, procedures, examples and error codes\n\n\
          Generated from `query/engine/src/spec`; the same text is in the tables `docs.*`. Do not edit: run \
          `SKEP_WRITE_REFERENCE=1 cargo test -p skep-query reference_page_is_up_to_date`.\n\n\
          The SQL catalog is `skep`, the default schema `catalog`. Tables of the metastores are rows of \
@@ -33,6 +34,7 @@ pub fn reference_page() -> String {
             }
         }
     }
+    procedures(&mut page);
     page.push_str("\n## Examples\n");
     for example in EXAMPLES {
         line(&mut page, format_args!("\n{}\n\n```sql\n{}\n```", example.question, example.statement));
@@ -52,6 +54,58 @@ pub fn reference_page() -> String {
         );
     }
     page
+}
+
+fn procedures(page: &mut String) {
+    line(
+        page,
+        format_args!(
+            "\n## Procedures\n\nEvery CALL takes effect exactly once, is on the disk and in \
+             `runtime.audit_log` before it is answered, and answers the rows below. All procedures also \
+             take these arguments:\n"
+        ),
+    );
+    arguments(page, COMMON.iter());
+    line(
+        page,
+        format_args!(
+            "\nThe answer, one row per object:\n\n| column | type | what it holds |\n| --- | --- | --- |"
+        ),
+    );
+    for c in CALL_RESULT.columns {
+        let null = if c.is_nullable { "" } else { " NOT NULL" };
+        line(page, format_args!("| `{}` | {}{null} | {} |", c.name, c.kind.sql_name(), cell(c.comment)));
+    }
+    for procedure in PROCEDURES {
+        let own = procedure.all_arguments().filter(|argument| COMMON.iter().all(|c| c.name != argument.name));
+        line(
+            page,
+            format_args!(
+                "\n### {}\n\n{} For the role {}.\n\n```sql\n{};\n```\n",
+                procedure.full_name(),
+                procedure.comment,
+                procedure.role.as_str(),
+                procedure.example
+            ),
+        );
+        arguments(page, own);
+    }
+}
+
+fn arguments<'a>(page: &mut String, arguments: impl Iterator<Item = &'a ArgumentSpec>) {
+    let mut arguments = arguments.peekable();
+    if arguments.peek().is_none() {
+        return line(page, format_args!("It has no arguments of its own."));
+    }
+    line(page, format_args!("| argument | type | default | what it means |\n| --- | --- | --- | --- |"));
+    for argument in arguments {
+        let default = match (argument.is_required, argument.default) {
+            (true, _) => "required",
+            (false, default) => default.unwrap_or(""),
+        };
+        let name = argument.kind.sql_name();
+        line(page, format_args!("| `{}` | {name} | {default} | {} |", argument.name, cell(argument.comment)));
+    }
 }
 
 fn line(page: &mut String, text: std::fmt::Arguments<'_>) {

@@ -10,6 +10,7 @@ mod information_schema;
 mod location_conflicts;
 mod locations;
 mod partitions;
+mod procedures;
 mod runtime;
 mod sync;
 mod walk;
@@ -51,8 +52,13 @@ const BUILDERS: &[(&str, &str, Chunks)] = &[
     ("runtime", "store", runtime::store),
     ("runtime", "queries", runtime::queries),
     ("runtime", "query_history", runtime::query_history),
+    ("runtime", "procedures", procedures::procedures),
+    ("runtime", "procedure_parameters", procedures::procedure_parameters),
+    ("runtime", "jobs", procedures::jobs),
+    ("runtime", "audit_log", procedures::audit_log),
     ("docs", "tables", docs::tables),
     ("docs", "columns", docs::columns),
+    ("docs", "procedures", procedures::documented),
     ("docs", "errors", docs::errors),
     ("docs", "examples", docs::examples),
     ("information_schema", "schemata", information_schema::schemata),

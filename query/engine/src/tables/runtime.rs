@@ -37,6 +37,7 @@ pub fn settings(spec: &'static TableSpec, pinned: &Arc<Pinned>, _: &Tests) -> Ve
                 (&setting.name).into(),
                 setting.value.as_ref().into(),
                 setting.default_value.as_ref().into(),
+                setting.unit.into(),
                 setting.origin.into(),
                 (&setting.comment).into(),
             ]);

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema};
 use arrow_flight::error::FlightError;
-use arrow_flight::sql::metadata::{SqlInfoData, XdbcTypeInfoData};
+use arrow_flight::sql::metadata::XdbcTypeInfoData;
 use arrow_flight::sql::{
     CommandGetCatalogs, CommandGetDbSchemas, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables,
     CommandGetXdbcTypeInfo,
@@ -33,27 +33,24 @@ fn failed(error: impl Into<FlightError>) -> Fault {
 
 /// What does not change while skep runs.
 pub struct Facts {
-    sql_info: SqlInfoData,
     types: XdbcTypeInfoData,
 }
 
 impl Facts {
-    /// Of a service with these bounds.
-    ///
     /// Errors: `INTERNAL`.
-    pub fn new(options: &EngineOptions) -> Result<Self, Fault> {
-        Ok(Self { sql_info: sql_info::all(options)?, types: types::all()? })
-    }
-
-    /// What a client wants to know of the service.
-    pub fn sql_info(&self, command: CommandGetSqlInfo) -> Result<RecordBatch, Fault> {
-        command.into_builder(&self.sql_info).build().map_err(failed)
+    pub fn new() -> Result<Self, Fault> {
+        Ok(Self { types: types::all()? })
     }
 
     /// Types of columns.
     pub fn types(&self, command: CommandGetXdbcTypeInfo) -> Result<RecordBatch, Fault> {
         command.into_builder(&self.types).build().map_err(failed)
     }
+}
+
+/// What a client wants to know of a service with these bounds.
+pub fn sql_info(command: CommandGetSqlInfo, bounds: &EngineOptions) -> Result<RecordBatch, Fault> {
+    command.into_builder(&sql_info::all(bounds)?).build().map_err(failed)
 }
 
 /// The one catalog.

@@ -113,7 +113,7 @@ pub fn all(options: &EngineOptions) -> Result<SqlInfoData, Fault> {
     told.append(SqlInfo::SqlCatalogsSupportedActions, 0_i32);
     told.append(SqlInfo::SqlSupportedPositionedCommands, 0_i32);
     told.append(SqlInfo::SqlSelectForUpdateSupported, false);
-    told.append(SqlInfo::SqlStoredProceduresSupported, false);
+    told.append(SqlInfo::SqlStoredProceduresSupported, true);
     let subqueries = [
         SqlSupportedSubqueries::SqlSubqueriesInComparisons,
         SqlSupportedSubqueries::SqlSubqueriesInExists,

@@ -19,7 +19,7 @@ async fn mistakes_of_users_have_a_code_a_reason_and_advice() {
         ("SELECT 1; SELECT 2", "SQL_SYNTAX", "one statement at a time"),
         ("SELECT * FROM catalog.tabels", "SQL_INVALID", "Did you mean catalog.tables?"),
         ("SELECT table_nam FROM catalog.tables", "SQL_INVALID", "table_name"),
-        ("CALL ops.refresh()", "SQL_READ_ONLY", "CALL"),
+        ("CALL ops.refresh()", "CALL_INVALID", "no procedure ops.refresh"),
         ("SELECT * FROM generate_series(1, 10)", "SQL_FORBIDDEN", "generate_series"),
         ("SELECT 1 FROM docs.tables WHERE table_name = ?", "SQL_INVALID", "1 parameter"),
     ] {

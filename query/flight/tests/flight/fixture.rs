@@ -44,7 +44,16 @@ impl Served {
     }
 
     pub async fn start_as(options: EngineOptions, protection: Protection, clock: Arc<dyn Clock>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), options, protection, clock).await
+    }
+
+    /// On what is in a folder already.
+    pub async fn start_in(
+        folder: tempfile::TempDir,
+        options: EngineOptions,
+        protection: Protection,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let (store, decoder) = (StoreOptions::default(), Arc::new(HmsDecoder));
         let (catalog, _) = Catalog::open(&folder.path().join("data"), store, decoder, clock).unwrap();
         let engine = Arc::new(Engine::new(Arc::clone(&catalog), options).unwrap());

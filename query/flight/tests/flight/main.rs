@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod auth;
+mod calls;
 mod cancel;
 mod door;
 mod errors;

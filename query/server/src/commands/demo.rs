@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 use skep_catalog::change::FollowState;
 use skep_catalog::fault::{Code, Fault};
+use skep_catalog::model::MetastoreId;
 use skep_catalog::store::Catalog;
 use skep_query::spec::examples::EXAMPLES;
 use skep_sample::{Churn, SampleServer, ServerOptions, demo_metastores};
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::runtime;
@@ -21,6 +23,7 @@ use crate::config::{Config, MetastoreConfig};
 use crate::exit::Exit;
 use crate::follow::Followers;
 use crate::output::grouped;
+use crate::process::Process;
 use crate::shell::{Ask, Asked, Shell};
 use crate::{logging, wire};
 
@@ -41,7 +44,7 @@ const SUGGESTIONS: usize = 5;
 
 /// Runs the command.
 pub fn run(ask: &Ask) -> Result<Exit, Fault> {
-    logging::start("error", "text");
+    let level = logging::start("error", "text");
     let started = Instant::now();
     let runtime = runtime()?;
     let script = ask.script()?;
@@ -68,12 +71,15 @@ pub fn run(ask: &Ask) -> Result<Exit, Fault> {
     let servers: Arc<[SampleServer]> = servers.into();
     let config = config(folder.path(), &servers);
     let catalog = wire::open_catalog(&config)?;
+    let control = wire::open_control(&config)?;
     let engine = wire::engine(&catalog, &config, "demo", &[])?;
-    let followers = runtime.block_on(async {
-        let mut followers = Followers::new(Arc::clone(&catalog));
-        followers.set(&config.metastores).await?;
-        wait_until_mirrored(&catalog, &followers).await?;
-        Ok::<_, Fault>(followers)
+    let process = runtime.block_on(async {
+        let followers = Some(Followers::new(Arc::clone(&catalog)));
+        let process = Process::new(config, control, &engine, Some(level), followers, Handle::current());
+        process.settle().await?;
+        let ids = process.with_followers(Followers::ids).await.unwrap_or_default();
+        wait_until_mirrored(&catalog, &ids).await?;
+        Ok::<_, Fault>(process)
     })?;
     if script.is_none() {
         runtime.spawn(keep_changing(Arc::clone(&servers)));
@@ -82,7 +88,7 @@ pub fn run(ask: &Ask) -> Result<Exit, Fault> {
     // From here on Ctrl-C cancels a statement.
     interrupted.abort();
     let exit = Shell::new(Asked::Engine(engine), ask.output).run(&runtime, script.as_deref(), &banner);
-    runtime.block_on(followers.stop());
+    runtime.block_on(process.stop());
     runtime.shutdown_background();
     Ok(exit)
 }
@@ -129,11 +135,12 @@ fn config(folder: &Path, servers: &[SampleServer]) -> Config {
             ..MetastoreOptions::default()
         },
         tls: None,
+        origin: "config",
     });
     Config {
         file: folder.join("skep.toml"),
         root: RootOptions { data_dir: folder.join("skep-data") },
-        log: LogOptions::default(),
+        log: LogOptions { level: "error".to_owned(), ..LogOptions::default() },
         store: StoreSection { disk_free_bytes_min: 64 << 20, ..StoreSection::default() },
         sql: SqlSection::default(),
         flight: None,
@@ -142,11 +149,11 @@ fn config(folder: &Path, servers: &[SampleServer]) -> Config {
     }
 }
 
-async fn wait_until_mirrored(catalog: &Catalog, followers: &Followers) -> Result<(), Fault> {
+async fn wait_until_mirrored(catalog: &Catalog, metastores: &[(String, MetastoreId)]) -> Result<(), Fault> {
     let deadline = Instant::now() + MIRROR_TIMEOUT;
-    for (name, follower) in followers.running() {
+    for (name, id) in metastores {
         loop {
-            let status = catalog.status(follower.id);
+            let status = catalog.status(*id);
             match (status.state, status.error) {
                 (FollowState::Following, _) => break,
                 (FollowState::Error, Some((fault, _))) => return Err(fault),

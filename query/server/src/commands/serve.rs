@@ -1,7 +1,7 @@
 //! `skep serve`: follows the metastores and answers SQL clients until it is told to end.
 //!
-//! SIGTERM and SIGINT end it, SIGHUP reads the config again: metastores, users, certificates and log
-//! level change at once, everything else is named as needing a restart.
+//! SIGTERM and SIGINT end it, SIGHUP reads the config again: metastores, users, certificates, log level
+//! and the settings that calls can change do so at once, everything else is named as needing a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use skep_catalog::fault::{Code, Fault};
 use skep_catalog::store::Catalog;
 use skep_flight::{Door, INSECURE_KEY, Key, OpenDoor, Protection, check_listen};
 use skep_http::{OpenDoor as HttpDoor, Phase, Watched};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::runtime;
@@ -19,7 +20,8 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::follow::{Followers, Reloaded};
 use crate::logging::LevelHandle;
-use crate::{logging, wire};
+use crate::process::Process;
+use crate::{logging, settings, wire};
 
 /// Time for the last write to the disk at the end; what is not written by then is read again.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(800);
@@ -40,7 +42,7 @@ pub fn run(config: Config) -> Result<Exit, Fault> {
     exit
 }
 
-async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
+async fn serve(config: Config, level: LevelHandle) -> Result<Exit, Fault> {
     let mut hangup = listen(SignalKind::hangup())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -49,8 +51,10 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
     let watched = Watched::default();
     let http = listen_to_watchers(&config, &watched).await?;
     let opening = config.clone();
-    let open = tokio::task::spawn_blocking(move || wire::open_catalog(&opening));
-    let catalog = tokio::select! {
+    let open = tokio::task::spawn_blocking(move || {
+        Ok::<_, Fault>((wire::open_catalog(&opening)?, wire::open_control(&opening)?))
+    });
+    let (catalog, control) = tokio::select! {
         opened = open => opened.map_err(|error| Fault::internal("opening the store", error.to_string()))??,
         _ = terminate.recv() => return Ok(Exit::Done),
         _ = interrupt.recv() => return Ok(Exit::Done),
@@ -60,13 +64,15 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
         [flight].into_iter().chain(http.as_ref().map(|http| ("http", http.address()))).collect();
     let engine = wire::engine(&catalog, &config, "serve", &doors)?;
     let key = Key::in_file(&config.root.data_dir.join(KEY_FILE))?;
+    let followers = Some(Followers::new(Arc::clone(&catalog)));
+    let process = Process::new(config.clone(), control, &engine, Some(level), followers, Handle::current());
     let door = door.open(Arc::clone(&engine), key, protection)?;
-    let mut followers = Followers::new(Arc::clone(&catalog));
-    followers.set(&config.metastores).await?;
+    process.settle().await?;
+    process.ask_again().await;
     watched.enter(Phase::Serving(Arc::clone(&engine)));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        metastores = config.metastores.len(),
+        metastores = process.with_followers(|followers| followers.running().len()).await,
         store = %config.root.data_dir.display(),
         flight = %format_args!("{}://{}", door.scheme(), door.address()),
         http = http.as_ref().map(|http| format!("http://{}", http.address())),
@@ -77,8 +83,10 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&mut config, &mut followers, &door, &level).await,
-            () = tokio::time::sleep(STATES_INTERVAL) => states.log_changes(&catalog, &followers),
+            _ = hangup.recv() => reload(&process, &door).await,
+            () = tokio::time::sleep(STATES_INTERVAL) => {
+                process.with_followers(|followers| states.log_changes(&catalog, followers)).await;
+            }
         }
     }
     tracing::info!("ending");
@@ -87,7 +95,7 @@ async fn serve(mut config: Config, level: LevelHandle) -> Result<Exit, Fault> {
         tracing::warn!(timeout_ms = CALLS_TIMEOUT.as_millis(), "calls of clients cut off");
     }
     drop(engine);
-    followers.stop().await;
+    process.stop().await;
     close(catalog).await;
     tracing::info!("ended");
     Ok(Exit::Done)
@@ -154,19 +162,30 @@ async fn close(catalog: Arc<Catalog>) {
 }
 
 /// Applies what changed in the file. A file that is wrong changes nothing.
-async fn reload(config: &mut Config, followers: &mut Followers, door: &OpenDoor, level: &LevelHandle) {
+async fn reload(process: &Process, door: &OpenDoor) {
     door.reload_certificates();
-    let mut new = match Config::load(&config.file) {
+    let config = process.config();
+    let new = match Config::load(&config.file) {
         Ok(new) => new,
         Err(fault) => {
             tracing::error!(%fault, "config not read again, the old one stays in effect");
             return;
         }
     };
-    for key in needing_restart(config, &new) {
+    for key in needing_restart(&config, &new) {
         tracing::warn!(option = %key, "changed in the config, needs a restart");
     }
-    match followers.set(&new.metastores).await {
+    // What needs a restart stays as it is, so that the next SIGHUP names it again.
+    let mut next = Config { metastores: new.metastores.clone(), ..settings::with_dynamic(&config, &new) };
+    if let (Some(flight), Some(of_new)) = (&mut next.flight, &new.flight)
+        && flight.users != of_new.users
+    {
+        door.set_users(of_new.users());
+        tracing::info!(users = of_new.users.len(), "users changed");
+        flight.users.clone_from(&of_new.users);
+    }
+    process.set_config(next.clone());
+    match process.settle().await {
         Ok(reloaded) if reloaded == Reloaded::default() => {
             tracing::info!("config read again, the same metastores are followed");
         }
@@ -178,29 +197,17 @@ async fn reload(config: &mut Config, followers: &mut Followers, door: &OpenDoor,
         ),
         Err(fault) => {
             tracing::error!(%fault, "metastores of the config not applied, the old ones are followed on");
-            new.metastores.clone_from(&config.metastores);
+            process.set_config(Config { metastores: config.metastores.clone(), ..next });
         }
     }
-    if let (Some(old), Some(new)) = (&mut config.flight, &new.flight)
-        && old.users != new.users
-    {
-        door.set_users(new.users());
-        tracing::info!(users = new.users.len(), "users changed");
-        old.users.clone_from(&new.users);
-    }
-    if config.log.level != new.log.level {
-        level.set(&new.log.level);
-    }
-    // What needs a restart stays as it is, so that the next SIGHUP names it again.
-    config.log.level = new.log.level;
-    config.metastores = new.metastores;
 }
 
 /// Keys that differ, or are in one of both only, and cannot be changed while skep runs.
 pub fn needing_restart(old: &Config, new: &Config) -> Vec<String> {
     let fixed = |config: &Config| -> BTreeMap<String, Option<String>> {
         let settings = config.settings().into_iter();
-        let fixed = settings.filter(|setting| setting.key != "log.level" && setting.subject.is_none());
+        let fixed =
+            settings.filter(|setting| !settings::is_dynamic(&setting.key) && setting.subject.is_none());
         fixed.map(|setting| (setting.key, setting.value)).collect()
     };
     let (old, new) = (fixed(old), fixed(new));

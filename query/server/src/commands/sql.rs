@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::config::flight::FlightConfig;
 use crate::exit::Exit;
 use crate::login::LoginOptions;
+use crate::process::Process;
 use crate::shell::{Ask, Asked, Shell};
 use crate::{console, logging, wire};
 
@@ -36,6 +37,9 @@ pub fn run(config: &Config, ask: &Ask, login: &LoginOptions) -> Result<Exit, Fau
         opened => opened?,
     };
     let engine = wire::engine(&catalog, config, "sql", &[])?;
+    let control = wire::open_control(config)?;
+    // Nothing is followed here: calls about metastores take effect when the service runs again.
+    let _process = Process::new(config.clone(), control, &engine, None, None, runtime.handle().clone());
     let snapshot = catalog.snapshot();
     let partial = lacking(&snapshot, config);
     if !partial.is_empty() {

@@ -13,9 +13,10 @@ use skep_hms::HmsSource;
 use tracing::Instrument;
 
 use super::runtime;
-use crate::config::Config;
+use crate::config::{Config, MetastoreConfig};
 use crate::exit::Exit;
 use crate::output::grouped;
+use crate::process::metastores;
 use crate::{console, follow, logging, wire};
 
 const SHOW_INTERVAL: Duration = Duration::from_millis(200);
@@ -28,12 +29,19 @@ pub fn run(config: &Config) -> Result<Exit, Fault> {
     logging::start("error", &config.log.format);
     let runtime = runtime()?;
     let catalog = wire::open_catalog(config)?;
-    let sources: Vec<Arc<HmsSource>> =
-        config.metastores.iter().map(wire::source).collect::<Result<_, _>>()?;
-    let ids = wire::declare(&catalog, &config.metastores)?;
+    let state = wire::open_control(config)?.state();
+    let metastores = metastores(config, &state);
+    let sources: Vec<Arc<HmsSource>> = metastores.iter().map(wire::source).collect::<Result<_, _>>()?;
+    let ids = wire::declare(&catalog, &metastores)?;
+    let is_paused = |metastore: &MetastoreConfig| state.paused.contains_key(&metastore.options.name);
+    for metastore in metastores.iter().filter(|metastore| is_paused(metastore)) {
+        console::print(format!("{}: paused by a call, not read\n", metastore.options.name))?;
+    }
     let display = Display::new();
     let outcomes = runtime.block_on(async {
-        let runs = config.metastores.iter().zip(ids).zip(&sources).map(|((metastore, id), source)| {
+        let all = metastores.iter().zip(ids).zip(&sources);
+        let asked = all.filter(|((metastore, _), _)| !is_paused(metastore));
+        let runs = asked.map(|((metastore, id), source)| {
             source.client().give_up_after_deadline(true);
             let mirror = wire::mirror(&catalog, metastore, id, source);
             let line = display.line(&metastore.options.name);

@@ -50,6 +50,35 @@ pub struct MetastoreConfig {
     pub options: MetastoreOptions,
     /// TLS, when its section is there.
     pub tls: Option<TlsSection>,
+    /// `config`, or `procedure` for one that was added by a call.
+    pub origin: &'static str,
+}
+
+impl MetastoreConfig {
+    /// A metastore whose options are given as plain texts by name, not among `others` yet.
+    ///
+    /// Errors: why it cannot be, in words.
+    pub fn of_texts<'a>(
+        name: &str,
+        texts: impl IntoIterator<Item = (&'a String, &'a String)>,
+        others: &[Self],
+    ) -> Result<Self, String> {
+        let mut options = MetastoreOptions { name: name.to_owned(), ..MetastoreOptions::default() };
+        for (key, text) in texts {
+            options.set(key, text).map_err(|why| format!("{key}: {why}"))?;
+        }
+        check_metastore_name(name)?;
+        for uri in &options.uris {
+            check_uri(uri).map_err(|why| format!("uris: \"{uri}\": {why}"))?;
+            if let Some(other) = others.iter().find(|other| other.options.uris.contains(uri)) {
+                let other = &other.options.name;
+                return Err(format!(
+                    "uris: \"{uri}\" is an address of {other} already: everything would be there twice"
+                ));
+            }
+        }
+        Ok(Self { options, tls: None, origin: "procedure" })
+    }
 }
 
 /// The whole file, checked.
@@ -217,7 +246,7 @@ fn read_metastores(top: &TableReader<'_, '_>, folder: &Path) -> Result<Vec<Metas
                 source.invalid(offset, &format!("metastore.tls.{key}"), why)
             })?;
         }
-        metastores.push(MetastoreConfig { options, tls });
+        metastores.push(MetastoreConfig { options, tls, origin: "config" });
     }
     Ok(metastores)
 }

@@ -29,7 +29,7 @@ section! {
 section! {
     /// Log, on standard error.
     struct LogOptions in "log" {
-        /// How much is logged; SIGHUP applies a change.
+        /// How much is logged; SIGHUP applies a change, and CALL ops.set_setting makes one.
         level: String = "info".to_owned(), OneOf(&["error", "warn", "info", "debug", "trace"]);
         /// Lines of text, or one JSON object per line.
         format: String = "text".to_owned(), OneOf(&["text", "json"]);
@@ -47,7 +47,7 @@ section! {
 }
 
 section! {
-    /// What SQL statements may use.
+    /// What SQL statements may use. All but cache_bytes change with SIGHUP, and by CALL ops.set_setting.
     struct SqlSection in "sql" {
         /// Memory that all running statements together may use, in bytes.
         memory_pool_bytes: u64 = EngineOptions::default().memory_pool_bytes as u64, Within(16 << 20..=1 << 44);
@@ -56,9 +56,9 @@ section! {
         /// Statements that read more partitions than fit, some 30 million per GiB, decode them every time.
         cache_bytes: u64 = EngineOptions::default().cache_bytes as u64, OfMachine(0..=1 << 44);
         /// Time after which a statement ends with SQL_TIMEOUT, in ms.
-        statement_timeout_ms: u64 = EngineOptions::default().statement_timeout_ms, Within(1..=DAY_MS);
+        statement_timeout_ms: u64 = EngineOptions::default().statement_timeout_ms, Within(1..=HOUR_MS);
         /// Time that planning a statement may take of it, in ms.
-        planning_timeout_ms: u64 = EngineOptions::default().planning_timeout_ms, Within(1..=DAY_MS);
+        planning_timeout_ms: u64 = EngineOptions::default().planning_timeout_ms, Within(1..=HOUR_MS);
         /// Rows after which a result ends with SQL_TOO_MANY_ROWS.
         result_rows_max: u64 = EngineOptions::default().result_rows_max, Within(1..=1 << 40);
     }

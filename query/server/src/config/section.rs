@@ -29,9 +29,9 @@ pub struct OptionSpec {
 pub struct Setting {
     /// Dotted key, such as `sql.statement_timeout_ms`.
     pub key: String,
-    /// Value as TOML text; `None` when not set.
+    /// Value as plain text; `None` when not set.
     pub value: Option<String>,
-    /// Default as TOML text; `None` without one.
+    /// Default as plain text; `None` without one.
     pub default: Option<String>,
     /// What it does and in which unit.
     pub doc: String,
@@ -70,6 +70,10 @@ pub trait Section: Sized {
     fn read(reader: &mut TableReader<'_, '_>, folder: &Path) -> Result<Self, Fault>;
     /// The values in effect.
     fn settings(&self) -> Vec<Setting>;
+    /// Gives an option the value that a plain text stands for.
+    ///
+    /// Errors: why not, in words.
+    fn set(&mut self, key: &str, text: &str) -> Result<(), String>;
 }
 
 /// The dotted key of an option.
@@ -131,15 +135,37 @@ macro_rules! section {
             }
 
             fn settings(&self) -> Vec<$crate::config::section::Setting> {
+                let defaults = Self::default();
                 let options = Self::options();
-                let values = [$( $crate::config::value::Value::show(&self.$field) ),*];
-                options.into_iter().zip(values).map(|(option, value)| $crate::config::section::Setting {
-                    key: $crate::config::section::dotted(Self::PATH, option.key),
-                    value,
-                    default: option.default,
-                    doc: option.doc,
-                    subject: None,
+                let values = [$( (
+                    $crate::config::value::Value::text(&self.$field),
+                    $crate::config::value::Value::text(&defaults.$field),
+                ) ),*];
+                options.into_iter().zip(values).map(|(option, (value, default))| {
+                    $crate::config::section::Setting {
+                        key: $crate::config::section::dotted(Self::PATH, option.key),
+                        value,
+                        default: option.default.and(default),
+                        doc: option.doc,
+                        subject: None,
+                    }
                 }).collect()
+            }
+
+            fn set(&mut self, key: &str, text: &str) -> Result<(), String> {
+                match key {
+                    $( stringify!($field) => {
+                        let word = <$type as $crate::config::value::Value>::WORD;
+                        let value = <$type as $crate::config::value::Value>::of_text(text);
+                        let value = value.ok_or_else(|| format!("must be {word}"))?;
+                        if let Some(why) = $crate::config::value::Value::check(&value, &$rule) {
+                            return Err(why);
+                        }
+                        self.$field = value;
+                        Ok(())
+                    } )*
+                    other => Err(format!("there is no option {other}")),
+                }
             }
         }
     };

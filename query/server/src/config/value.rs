@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 /// What a value must fulfil beyond its type.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,17 @@ pub trait Value: Sized {
     fn read(value: &DeValue<'_>) -> Option<Self>;
     /// As TOML text; `None` when not set.
     fn show(&self) -> Option<String>;
+    /// As plain text, without quotes and groups of digits; `None` when not set.
+    fn text(&self) -> Option<String> {
+        self.show()
+    }
+    /// The value that a plain text stands for, or `None` when it stands for none.
+    fn of_text(text: &str) -> Option<Self> {
+        let document = format!("v = {text}");
+        let parsed = DeTable::parse(&document).ok()?;
+        let table = Some(parsed.get_ref()).filter(|table| table.len() == 1)?;
+        Self::read(table.get("v")?.get_ref())
+    }
     /// Why the value breaks `rule`, if it does.
     fn check(&self, _rule: &Rule) -> Option<String> {
         None
@@ -49,6 +60,9 @@ impl Value for u64 {
     }
     fn show(&self) -> Option<String> {
         Some(grouped(*self))
+    }
+    fn text(&self) -> Option<String> {
+        Some(self.to_string())
     }
     fn check(&self, rule: &Rule) -> Option<String> {
         match rule {
@@ -80,6 +94,12 @@ impl Value for String {
     fn show(&self) -> Option<String> {
         Some(quoted(self))
     }
+    fn text(&self) -> Option<String> {
+        Some(self.clone())
+    }
+    fn of_text(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
     fn check(&self, rule: &Rule) -> Option<String> {
         match rule {
             Rule::OneOf(words) if !words.contains(&self.as_str()) => {
@@ -98,6 +118,12 @@ impl Value for PathBuf {
     }
     fn show(&self) -> Option<String> {
         Some(quoted(&self.to_string_lossy()))
+    }
+    fn text(&self) -> Option<String> {
+        Some(self.to_string_lossy().into_owned())
+    }
+    fn of_text(text: &str) -> Option<Self> {
+        Some(Self::from(text))
     }
     fn check(&self, _rule: &Rule) -> Option<String> {
         self.as_os_str().is_empty().then(|| "the value must not be empty".to_owned())
@@ -176,6 +202,12 @@ impl<T: Value> Value for Option<T> {
     }
     fn show(&self) -> Option<String> {
         self.as_ref().and_then(T::show)
+    }
+    fn text(&self) -> Option<String> {
+        self.as_ref().and_then(T::text)
+    }
+    fn of_text(text: &str) -> Option<Self> {
+        T::of_text(text).map(Some)
     }
     fn check(&self, rule: &Rule) -> Option<String> {
         self.as_ref().and_then(|value| value.check(rule))

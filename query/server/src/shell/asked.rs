@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use skep_catalog::fault::Fault;
 use skep_flight::client::{Answer, Client};
 use skep_query::describe::{MIRRORED_NAMES_MAX, Names};
-use skep_query::{Engine, QueryResult};
+use skep_query::{Engine, QueryResult, Statement};
 
 /// See the head of this file.
 pub enum Asked {
@@ -55,10 +55,23 @@ impl Asked {
         Self::Service(Box::new((client, names)))
     }
 
-    /// Plans and starts a statement.
-    pub async fn query(&self, sql: &str) -> Result<Rows, Fault> {
+    /// Tables that are named without a schema are in this one from now on.
+    ///
+    /// Errors: those of the service.
+    pub async fn use_schema(&self, schema: &'static str) -> Result<(), Fault> {
         match self {
-            Self::Engine(engine) => engine.query(sql).await.map(Rows::Engine),
+            // Told with every statement.
+            Self::Engine(_) => Ok(()),
+            Self::Service(service) => service.0.use_schema(schema).await,
+        }
+    }
+
+    /// Plans and starts a statement in a schema; a service knows it already.
+    pub async fn query(&self, sql: &str, schema: &'static str) -> Result<Rows, Fault> {
+        match self {
+            Self::Engine(engine) => {
+                engine.execute(Statement { schema, ..Statement::new(sql) }).await.map(Rows::Engine)
+            }
             Self::Service(service) => service.0.query(sql).await.map(Box::new).map(Rows::Service),
         }
     }

@@ -40,9 +40,24 @@ pub const HELP: &str = "\
 \\output FORMAT     table, csv, json or markdown
 \\x                 each row as lines of its own, on or off
 \\q                 leave (also Ctrl-D)
+USE SCHEMA         tables without a schema are looked up in this one
 Statements end with ; and may span lines. Tab completes, Ctrl-C cancels.
 Hive tables are rows: SELECT * FROM catalog.tables WHERE table_name = 'orders';
 ";
+
+/// The schema that a statement USE names, the last part of the name; `None` for other statements.
+pub fn used_schema(text: &str) -> Option<String> {
+    let text = text.trim().trim_end_matches(';').trim_end();
+    let (word, rest) = text.split_once(char::is_whitespace)?;
+    let rest = rest.trim();
+    let rest = match rest.split_once(char::is_whitespace) {
+        Some((word, name)) if word.eq_ignore_ascii_case("schema") => name.trim(),
+        _ => rest,
+    };
+    let is_name = !rest.is_empty() && rest.chars().all(|c| c.is_alphanumeric() || "_.\"".contains(c));
+    let name = rest.rsplit('.').next().unwrap_or(rest).trim_matches('"').to_lowercase();
+    (word.eq_ignore_ascii_case("use") && is_name).then_some(name)
+}
 
 /// The command that a word alone on its line means to those who come from other shells.
 pub fn of_word(line: &str) -> Option<&'static str> {
@@ -90,6 +105,16 @@ impl Meta {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn use_names_a_schema() {
+        for text in ["USE sync", "use schema skep.Sync;", " Use \"sync\" ; "] {
+            assert_eq!(used_schema(text).as_deref(), Some("sync"), "{text}");
+        }
+        for text in ["SELECT use FROM t", "USE", "USE a b", "USER x", "use (SELECT 1)"] {
+            assert_eq!(used_schema(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn commands_are_read_and_mistakes_named() {

@@ -17,7 +17,7 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray}
 use skep_catalog::fault::{Code, Fault};
 use skep_query::describe::describe;
 use skep_query::spec::examples::EXAMPLES;
-use skep_query::spec::{SCHEMAS, TABLES};
+use skep_query::spec::{DEFAULT_SCHEMA, SCHEMAS, TABLES};
 
 use crate::console;
 use crate::exit::{Exit, report};
@@ -100,6 +100,8 @@ enum Next {
 /// A shell.
 pub struct Shell {
     asked: Arc<Asked>,
+    /// Of tables that are named without one.
+    schema: &'static str,
     format: Format,
     is_expanded: bool,
     shows_timing: bool,
@@ -111,6 +113,7 @@ impl Shell {
         let shows_timing = std::io::stderr().is_terminal();
         Self {
             asked: Arc::new(asked),
+            schema: DEFAULT_SCHEMA,
             format: format.unwrap_or(Format::Table),
             is_expanded: false,
             shows_timing,
@@ -158,6 +161,9 @@ impl Shell {
                 |why| Fault::new(Code::SQL_INVALID, "shell command", why).with_fix("\\? lists the commands.");
             return self.run_meta(Meta::parse(text).map_err(wrong)?).await;
         }
+        if let Some(name) = meta::used_schema(text) {
+            return self.use_schema(&name).await;
+        }
         tokio::select! {
             result = self.run_sql(text) => result,
             _ = tokio::signal::ctrl_c() => {
@@ -166,13 +172,25 @@ impl Shell {
         }
     }
 
+    async fn use_schema(&mut self, name: &str) -> Result<Next, Fault> {
+        let Some(schema) = SCHEMAS.iter().map(|schema| schema.name).find(|known| *known == name) else {
+            let names: Vec<&str> = SCHEMAS.iter().map(|schema| schema.name).collect();
+            let why = format!("there is no schema {name}, only {}", names.join(", "));
+            return Err(Fault::new(Code::SQL_INVALID, "USE", why)
+                .with_fix("Databases of the metastores are rows of catalog.databases."));
+        };
+        self.asked.use_schema(schema).await?;
+        self.schema = schema;
+        Ok(Next::GoOn)
+    }
+
     async fn run_sql(&self, sql: &str) -> Result<Next, Fault> {
         let started = Instant::now();
         self.end(self.print_sql(sql).await, Some(started))
     }
 
     async fn print_sql(&self, sql: &str) -> Result<(u64, Option<String>), PrintError> {
-        let mut result = self.asked.query(sql).await?;
+        let mut result = self.asked.query(sql, self.schema).await?;
         let mut out = std::io::BufWriter::new(std::io::stdout());
         let mut printer = Printer::new(self.format, self.style(), result.schema(), &mut out)?;
         while let Some(batch) = result.next().await {
