@@ -127,7 +127,7 @@ impl Executor {
                 let Called { call_id, is_replay, .. } = self.engine.call(planned).await?;
                 Ticket {
                     execution: self.key.number()?,
-                    expires_at: self.from_now(ANSWER_LEASE),
+                    expires_at: self.micros_after(ANSWER_LEASE),
                     call: Some(CallTicket { call_id, is_replay }),
                     statement: Handle { principal: statement.principal, ..Handle::default() },
                     ..Ticket::default()
@@ -138,7 +138,7 @@ impl Executor {
                 snapshot_id: snapshot.id,
                 instance: self.instance,
                 execution: self.key.number()?,
-                expires_at: self.from_now(LEASE),
+                expires_at: self.micros_after(LEASE),
                 call: None,
             },
         };
@@ -164,7 +164,7 @@ impl Executor {
     }
 
     /// So long from now, in microseconds since 1970.
-    fn from_now(&self, time: Duration) -> i64 {
+    fn micros_after(&self, time: Duration) -> i64 {
         self.engine.catalog().clock().now_micros() + i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
     }
 
@@ -240,10 +240,10 @@ impl Executor {
         let mut ticket: Ticket = self.key.open_for(asker, Purpose::Ticket, &ticket.statement_handle)?;
         self.check_lease(&ticket)?;
         ticket.expires_at = match ticket.call {
-            Some(_) => self.from_now(ANSWER_LEASE),
+            Some(_) => self.micros_after(ANSWER_LEASE),
             None => {
                 self.engine.renew_lease(ticket.snapshot_id)?;
-                self.from_now(LEASE)
+                self.micros_after(LEASE)
             }
         };
         Ok(self.endpoint(&ticket))

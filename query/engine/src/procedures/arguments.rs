@@ -182,8 +182,11 @@ pub fn parameter_types(call: &Function) -> Result<Vec<DataType>, Fault> {
     Ok((0..count).map(|index| found.remove(&index).unwrap_or(DataType::Utf8)).collect())
 }
 
+/// An argument, and what is written for it.
+type Written<'a> = (&'static ArgumentSpec, &'a Expr);
+
 /// The procedure, and what is written for which of its arguments.
-fn read(call: &Function) -> Result<(&'static ProcedureSpec, Vec<(&'static ArgumentSpec, &Expr)>), Fault> {
+fn read(call: &Function) -> Result<(&'static ProcedureSpec, Vec<Written<'_>>), Fault> {
     let procedure = procedure_of(&call.name)?;
     let name = procedure.full_name();
     let given = match &call.args {
