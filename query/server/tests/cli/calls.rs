@@ -159,7 +159,7 @@ fn what_a_call_asks_to_be_read_again_is_read() {
     let table = server.with(|metastore| {
         let names = metastore.table_names();
         let named = |table| (metastore.partition_names(&table), table);
-        let (partitions, table) = names.into_iter().map(named).find(|(names, _)| 0 < names.len()).unwrap();
+        let (partitions, table) = names.into_iter().map(named).find(|(names, _)| !names.is_empty()).unwrap();
         metastore.set_partition_parameter(&table, &partitions[0], "checked", "yes").unwrap();
         table
     });
