@@ -143,7 +143,8 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let one_line = |text: &str| text.replace(['\n', '\r'], " ");
+        // A metastore's words may hold anything, and this goes to terminals.
+        let one_line = |text: &str| text.replace(char::is_control, " ");
         let why = one_line(self.why.trim_end_matches('.'));
         write!(
             f,

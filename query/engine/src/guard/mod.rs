@@ -232,6 +232,21 @@ mod tests {
     }
 
     #[test]
+    fn frames_that_overflow_are_refused() {
+        for (frame, expected) in [
+            ("ROWS BETWEEN 9223372036854775807 PRECEDING AND CURRENT ROW", Some(Code::SQL_INVALID)),
+            ("ROWS BETWEEN CURRENT ROW AND 18446744073709551615 FOLLOWING", Some(Code::SQL_INVALID)),
+            ("GROUPS 9223372036854775807 PRECEDING", Some(Code::SQL_INVALID)),
+            ("ROWS BETWEEN 1000000 PRECEDING AND UNBOUNDED FOLLOWING", None),
+        ] {
+            let of = |over: &str| format!("SELECT sum(1) OVER {over}");
+            let inline = code(of(&format!("(ORDER BY table_name {frame}) FROM catalog.tables")));
+            let named = code(of(&format!("w FROM catalog.tables WINDOW w AS (ORDER BY table_name {frame})")));
+            assert_eq!((inline, named), (expected, expected), "{frame}");
+        }
+    }
+
+    #[test]
     fn depth_up_to_the_limit_is_parsed_and_more_is_refused() {
         let nested = |n: usize| format!("SELECT {}1{}", "(".repeat(n), ")".repeat(n));
         assert_eq!(code(nested(150)), None);
@@ -245,6 +260,22 @@ mod tests {
         let case = |n: usize| format!("SELECT {}1{}", "CASE WHEN a THEN ".repeat(n), " END".repeat(n));
         assert_eq!(code(case(90)), None);
         assert_eq!(code(case(1_000)), Some(Code::SQL_TOO_COMPLEX));
+        let grouped = |by: &str| code(format!("SELECT 1 FROM catalog.tables GROUP BY {by}"));
+        let columns =
+            |n: usize| (0..n).map(|i| format!("table_name || '{i}'")).collect::<Vec<_>>().join(", ");
+        assert_eq!(grouped(&format!("CUBE({})", columns(8))), None);
+        for many in [
+            format!("CUBE({})", columns(9)),
+            format!("CUBE({})", columns(80)),
+            format!("CUBE({}), ROLLUP(table_name)", columns(8)),
+            format!("{} WITH CUBE", columns(9)),
+            format!("ROLLUP({}), ROLLUP({})", columns(16), columns(16)),
+            format!("GROUPING SETS ({})", vec!["(table_name)"; 257].join(", ")),
+        ] {
+            let found = grouped(&many);
+            assert!(matches!(found, Some(Code::SQL_TOO_COMPLEX | Code::SQL_SYNTAX)), "{many}: {found:?}");
+        }
+        assert_eq!(grouped(&format!("CUBE({})", columns(9))), Some(Code::SQL_TOO_COMPLEX));
     }
 
     #[test]

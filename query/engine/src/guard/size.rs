@@ -8,7 +8,9 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, DataType, DuplicateTreatment, Expr, Function, FunctionArguments,
-    ObjectName, ObjectNamePart, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor, WindowType,
+    GroupByExpr, GroupByWithModifier, NamedWindowDefinition, NamedWindowExpr, ObjectName, ObjectNamePart,
+    Query, Select, SetExpr, Statement, TableFactor, Value, Visit, Visitor, WindowFrameBound, WindowSpec,
+    WindowType,
 };
 use skep_catalog::fault::{Code, Fault};
 
@@ -18,6 +20,12 @@ use super::{DEPTH_MAX, NODES_MAX, functions, refused, too_complex};
 /// twice as long, inside single rules that cannot be stopped: seven are milliseconds, forty are for
 /// ever.
 const SUB_QUERY_DEPTH: usize = DEPTH_MAX / 8;
+
+/// CUBE of eight: memory of the groups is asked for only after all sets have made theirs.
+const GROUPING_SETS_MAX: usize = 256;
+
+/// Rows or units that a window frame may reach: no table has as many.
+const FRAME_MAX: f64 = 1e15;
 
 fn is_sub_query(expr: &Expr) -> bool {
     matches!(expr, Expr::InSubquery { .. } | Expr::Exists { .. } | Expr::Subquery(_))
@@ -154,6 +162,9 @@ impl Counter {
 
     fn window(&self, function: &Function) -> ControlFlow<Fault> {
         let Some(window) = &function.over else { return ControlFlow::Continue(()) };
+        if let WindowType::WindowSpec(spec) = window {
+            frame(spec)?;
+        }
         let name = full_name(&function.name.0);
         let is_distinct = match &function.args {
             FunctionArguments::List(list) => list.duplicate_treatment == Some(DuplicateTreatment::Distinct),
@@ -179,6 +190,49 @@ fn is_moving(window: &WindowType) -> bool {
         }
         WindowType::NamedWindow(_) => true,
     }
+}
+
+/// Ways in which rows are grouped: each makes a row of its own of every row.
+fn grouping_sets(group_by: &GroupByExpr) -> usize {
+    let cube = |parts: usize| u32::try_from(parts).ok().and_then(|parts| 1_usize.checked_shl(parts));
+    let of_one = |expr: &Expr| match expr {
+        Expr::Cube(parts) => cube(parts.len()).unwrap_or(usize::MAX),
+        Expr::Rollup(parts) => parts.len() + 1,
+        Expr::GroupingSets(sets) => sets.len(),
+        _ => 1,
+    };
+    let (expressions, modifiers) = match group_by {
+        GroupByExpr::All(modifiers) => (&[][..], modifiers),
+        GroupByExpr::Expressions(expressions, modifiers) => (&expressions[..], modifiers),
+    };
+    let modified = modifiers.iter().map(|modifier| match modifier {
+        GroupByWithModifier::Cube => cube(expressions.len()).unwrap_or(usize::MAX),
+        GroupByWithModifier::Rollup => expressions.len() + 1,
+        GroupByWithModifier::Totals => 2,
+        GroupByWithModifier::GroupingSets(sets) => of_one(sets),
+    });
+    expressions.iter().map(of_one).chain(modified).fold(1, usize::saturating_mul)
+}
+
+/// DataFusion adds to the bounds of a frame without looking whether that overflows.
+fn frame(spec: &WindowSpec) -> ControlFlow<Fault> {
+    let Some(frame) = &spec.window_frame else { return ControlFlow::Continue(()) };
+    for bound in [Some(&frame.start_bound), frame.end_bound.as_ref()].into_iter().flatten() {
+        let (WindowFrameBound::Preceding(Some(distance)) | WindowFrameBound::Following(Some(distance))) =
+            bound
+        else {
+            continue;
+        };
+        if let Expr::Value(value) = distance.as_ref()
+            && let Value::Number(number, _) = &value.value
+            && number.parse::<f64>().is_ok_and(|number| FRAME_MAX < number)
+        {
+            let why = format!("a window frame reaches further than {FRAME_MAX}");
+            let fix = "Write UNBOUNDED for a frame without a limit.";
+            return ControlFlow::Break(refused(Code::SQL_INVALID, why).with_fix(fix));
+        }
+    }
+    ControlFlow::Continue(())
 }
 
 /// Length of the longest chain of set operations, found without recursion.
@@ -231,6 +285,14 @@ impl Visitor for Counter {
         // A list of tables becomes a chain of joins.
         let joins: usize = select.from.iter().map(|from| 1 + from.joins.len()).sum();
         self.reach(self.depth + joins)?;
+        if GROUPING_SETS_MAX < grouping_sets(&select.group_by) {
+            return ControlFlow::Break(too_complex("a number of grouping sets", GROUPING_SETS_MAX));
+        }
+        for NamedWindowDefinition(_, window) in &select.named_window {
+            if let NamedWindowExpr::WindowSpec(spec) = window {
+                frame(spec)?;
+            }
+        }
         self.add(1 + select.projection.len())
     }
 

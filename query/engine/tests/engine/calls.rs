@@ -375,12 +375,12 @@ fn long_work_is_a_job_that_goes_on_after_the_answer() {
     let states = "SELECT state FROM runtime.jobs";
     eventually("the end of both", || c.f.rows(states) == [["done"], ["failed"]]);
     let jobs = "SELECT j.procedure_name, j.object_name, j.message, j.error_code, j.error_message, a.status \
-                FROM runtime.jobs j JOIN runtime.audit_log a USING (call_id) ORDER BY 2 DESC";
+                FROM runtime.jobs j JOIN runtime.audit_log a USING (call_id) ORDER BY 2";
     assert_eq!(
         c.f.rows(jobs),
         [
             ["ops.backup_store", "/backup", "done so", "-", "-", "queued"],
-            ["ops.backup_store", "/bad", "-", "STORE_IO", "backup: no such disk", "queued"]
+            ["ops.backup_store", "/bad", "-", "STORE_IO", "backup: no such disk", "queued"],
         ]
     );
 }
